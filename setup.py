@@ -1,0 +1,78 @@
+"""Package metadata; `pyproject.toml` only configures tools."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+VERSION = re.search(
+    r'^__version__ = "(.+)"$',
+    (ROOT / "tfexposure" / "__init__.py").read_text(encoding="utf-8"),
+    re.MULTILINE,
+).group(1)
+
+LITE = ["ai-edge-litert>=2.1"]
+DATA = ["tensorflow-datasets>=4.9.7"]
+JAX = ["jax>=0.6"]
+DEV = [
+    "hypothesis>=6",
+    "pytest>=8",
+    "pytest-timeout>=2.3",
+    "ruff>=0.9,<1",
+    "scikit-image>=0.24",
+    # Writes none of our files; reads the event files in the tests.
+    "tensorboard>=2.19",
+]
+
+setup(
+    name="tfexposure",
+    version=VERSION,
+    description="Gives an overexposed photo its natural exposure back.",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    # `trainers/` and `export/` live at the top of the repository but install
+    # inside the package: site-packages gains `tfexposure` alone.
+    packages=find_packages(include=["tfexposure", "tfexposure.*"])
+    + ["tfexposure.trainers", "tfexposure.export"],
+    package_dir={
+        "tfexposure.trainers": "trainers",
+        "tfexposure.export": "export",
+    },
+    install_requires=[
+        "absl-py>=2",
+        "keras>=3.12",
+        "numpy>=2",
+        "pillow>=10.3",
+    ],
+    extras_require={
+        # TensorFlow comes in two builds that overwrite each other's files, so
+        # the choice is the user's: BUILD_NOTES.md, "Which TensorFlow".
+        "cpu": ["tensorflow-cpu>=2.21"],
+        "tensorflow": ["tensorflow>=2.21"],
+        "gpu": ["tensorflow[and-cuda]>=2.21"],
+        "jax": JAX,
+        "lite": LITE,
+        "data": DATA,
+        "dev": DEV + LITE,
+    },
+    entry_points={
+        "console_scripts": [
+            "tfexposure=tfexposure.cli:run",
+            "tfexposure-train=tfexposure.trainers.train_gan:run",
+            "tfexposure-evaluate=tfexposure.trainers.evaluate:run",
+            "tfexposure-curate=tfexposure.trainers.curate:run",
+            "tfexposure-export-saved-model="
+            "tfexposure.export.export_saved_model:run",
+            "tfexposure-export-tflite=tfexposure.export.export_tflite:run",
+        ]
+    },
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3",
+        "Topic :: Multimedia :: Graphics",
+        "Topic :: Scientific/Engineering :: Image Processing",
+    ],
+)

@@ -1,0 +1,31 @@
+"""Fixtures shared by all tests."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of photos and weights beside the checkout.
+
+    `TFEXPOSURE_SHARED` names it where it lies elsewhere.
+    """
+    folder = Path(os.environ.get("TFEXPOSURE_SHARED", ROOT.parent / "shared"))
+    if not (folder / "photos").is_dir():
+        pytest.skip(f"the shared photos and weights are not at {folder}")
+    return folder
+
+
+def pytest_collection_modifyitems(items):
+    if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
+        return
+    skip = pytest.mark.skip(reason="needs the TensorFlow backend of Keras")
+    for item in items:
+        if "tf_only" in item.keywords:
+            item.add_marker(skip)
