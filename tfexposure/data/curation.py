@@ -1,0 +1,420 @@
+"""Curation: which photos may serve as examples of good exposure.
+
+The paper drops over- and underexposed photos before it simulates anything
+(section 3.5): they would teach the network that burnt-out areas are natural,
+and would make the simulated amount of overexposure unknown.
+
+The verdicts go into a manifest, one JSON object per line, sorted by id. Only
+NumPy and Pillow are needed here, so that the same code also runs inside
+workers of a data pipeline that have no TensorFlow.
+"""
+
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tfexposure.errors import UserError
+from tfexposure.files import list_photos, write_atomically
+
+MANIFEST_NAME = "manifest.jsonl"
+
+KEEP = "keep"
+OVEREXPOSED = "overexposed"
+UNDEREXPOSED = "underexposed"
+UNREADABLE = "unreadable"
+VERDICTS = (KEEP, OVEREXPOSED, UNDEREXPOSED, UNREADABLE)
+
+# Photos handed to the workers at once: bounds the memory of pending work.
+_BATCH = 512
+# EXIF tag 274; values from 5 on swap width and height.
+_ORIENTATION = 274
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """When a photo is badly exposed.
+
+    Attributes:
+        bright_level: 8-bit value; a pixel whose largest channel reaches it
+            counts as overexposed.
+        dark_level: 8-bit value; a pixel whose largest channel does not exceed
+            it counts as underexposed.
+        max_bright: the fraction of overexposed pixels, in [0, 1], that a kept
+            photo may have.
+        max_dark: the fraction of underexposed pixels, in [0, 1], that a kept
+            photo may have.
+    """
+
+    bright_level: int = 250
+    dark_level: int = 5
+    max_bright: float = 0.01
+    max_dark: float = 0.01
+
+    def __post_init__(self):
+        for name in ("bright_level", "dark_level"):
+            if not 0 <= getattr(self, name) <= 255:
+                raise ValueError(
+                    f"`{name}` should be an 8-bit value in [0, 255]. "
+                    f"Received: {getattr(self, name)}"
+                )
+        for name in ("max_bright", "max_dark"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(
+                    f"`{name}` should be a fraction in [0, 1]. "
+                    f"Received: {getattr(self, name)}"
+                )
+
+    def verdict(self, bright_fraction, dark_fraction):
+        """Returns `keep`, `overexposed` (goes first) or `underexposed`."""
+        if bright_fraction > self.max_bright:
+            return OVEREXPOSED
+        if dark_fraction > self.max_dark:
+            return UNDEREXPOSED
+        return KEEP
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One photo's line in the manifest.
+
+    Attributes:
+        id: path relative to the folder, with `/`.
+        verdict: one of `VERDICTS`.
+        bright_fraction: pixels at or above `bright_level`, in [0, 1]; None if
+            unreadable, as are `dark_fraction`, `width` and `height`.
+        dark_fraction: pixels at or below `dark_level`, in [0, 1].
+        sha256: of the file's bytes, hexadecimal; empty if not even those
+            could be read.
+        width: in pixels, of the photo turned upright.
+        height: in pixels, of the photo turned upright.
+        bright_level: the level that `bright_fraction` was counted with.
+        dark_level: the level that `dark_fraction` was counted with.
+        size: bytes of the file, and
+        mtime_ns: its modification time: both unchanged means that the file
+            need not be read again.
+        error: why the photo is unreadable; else empty.
+    """
+
+    id: str
+    verdict: str
+    bright_fraction: float | None
+    dark_fraction: float | None
+    sha256: str
+    width: int | None
+    height: int | None
+    bright_level: int
+    dark_level: int
+    size: int = 0
+    mtime_ns: int = 0
+    error: str = ""
+
+    def to_json(self):
+        """Returns the manifest's line, without line end."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, line):
+        """Reads a manifest's line; ValueError says what is wrong with it."""
+        values = json.loads(line)
+        if not isinstance(values, dict):
+            raise ValueError("expected a JSON object")
+        fields = dataclasses.fields(cls)
+        unknown = set(values) - {field.name for field in fields}
+        missing = {
+            field.name
+            for field in fields
+            if field.default is dataclasses.MISSING
+        } - set(values)
+        if unknown or missing:
+            raise ValueError(
+                f"unknown keys {sorted(unknown)}, missing {sorted(missing)}"
+            )
+        if values["verdict"] not in VERDICTS:
+            raise ValueError(f"unknown verdict {values['verdict']!r}")
+        return cls(**values)
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """What one curation did.
+
+    Attributes:
+        manifest: path of the manifest.
+        counts: verdict -> number of photos; every verdict is there.
+        unreadable: tuple of (id, reason).
+        read: photos decoded by this run.
+        reused: photos taken over from an earlier run.
+        seconds: wall time.
+    """
+
+    manifest: Path
+    counts: dict
+    unreadable: tuple
+    read: int
+    reused: int
+    seconds: float
+
+    @property
+    def total(self):
+        """Number of photos in the manifest."""
+        return sum(self.counts.values())
+
+
+def judge_photo(data, id="", rules=None):
+    """Judges the exposure of one photo.
+
+    A pure function of its arguments; bad bytes give the verdict `unreadable`
+    with the reason, not an exception.
+
+    Args:
+        data: `bytes` of a photo file, in any format that Pillow reads.
+        id: name to write into the entry.
+        rules: a `Rules`; by default the paper's curation as documented there.
+
+    Returns:
+        An `Entry` with `size` set and `mtime_ns` 0.
+    """
+    rules = rules or Rules()
+    common = {
+        "id": id,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "bright_level": rules.bright_level,
+        "dark_level": rules.dark_level,
+        "size": len(data),
+    }
+    try:
+        peak, width, height = _decode_peak(data)
+    except Exception as error:  # Pillow's plugins raise nearly anything.
+        reason = f"{type(error).__name__}: {error}"
+        return _unreadable(reason, **common)
+    bright = float(np.mean(peak >= rules.bright_level))
+    dark = float(np.mean(peak <= rules.dark_level))
+    return Entry(
+        verdict=rules.verdict(bright, dark),
+        bright_fraction=bright,
+        dark_fraction=dark,
+        width=width,
+        height=height,
+        **common,
+    )
+
+
+def curate(
+    folder,
+    manifest=None,
+    rules=None,
+    workers=None,
+    max_unreadable=100,
+    progress=None,
+):
+    """Judges all photos below a folder and writes the manifest.
+
+    Photos that an earlier run has judged and that are unchanged (size and
+    modification time) are not read again, whether that run ended or was
+    interrupted: finished entries wait in `<manifest>.partial`. Unreadable
+    ones are always tried again.
+
+    Args:
+        folder: the photos' folder; sub-folders are searched too.
+        manifest: path to write; by default `manifest.jsonl` in `folder`.
+        rules: a `Rules`.
+        workers: threads; by default one per processor.
+        max_unreadable: more unreadable photos than this stop the run.
+        progress: called as `progress(done, total)` after each batch.
+
+    Returns:
+        A `Summary`.
+
+    Raises:
+        UserError: if the folder is missing or holds no photo, the manifest
+            cannot be written, or too many photos are unreadable.
+    """
+    start = time.monotonic()
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder} should be a folder of photos; it is not.")
+    ids = list_photos(folder)
+    if not ids:
+        raise UserError(
+            f"{folder} holds no photos (.jpg, .png, .webp, .bmp, .tif)."
+        )
+    rules = rules or Rules()
+    manifest = Path(manifest or folder / MANIFEST_NAME)
+    partial = manifest.with_name(manifest.name + ".partial")
+    known = _known_entries(manifest, partial)
+
+    entries = {}
+    pending = []
+    for id in ids:
+        entry = _reusable(known.get(id), folder / id, rules)
+        if entry:
+            entries[id] = entry
+        else:
+            pending.append(id)
+    reused = len(entries)
+
+    unreadable = []
+    try:
+        manifest.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            open(partial, "a", encoding="utf-8") as journal,
+            ThreadPoolExecutor(workers or os.cpu_count()) as pool,
+        ):
+            for first in range(0, len(pending), _BATCH):
+                batch = pending[first : first + _BATCH]
+                judged = pool.map(
+                    lambda id: _judge_file(folder / id, id, rules), batch
+                )
+                for entry in judged:
+                    entries[entry.id] = entry
+                    journal.write(entry.to_json() + "\n")
+                    if entry.verdict == UNREADABLE:
+                        unreadable.append((entry.id, entry.error))
+                journal.flush()
+                _check_unreadable(unreadable, max_unreadable, folder)
+                if progress:
+                    progress(len(entries), len(ids))
+        lines = [entries[id].to_json() + "\n" for id in ids]
+        write_atomically(manifest, "".join(lines))
+        partial.unlink()
+    except OSError as error:
+        raise UserError(
+            f"The manifest {manifest} cannot be written "
+            f"({error.strerror}). Name another place for it."
+        ) from error
+
+    counts = dict.fromkeys(VERDICTS, 0)
+    for entry in entries.values():
+        counts[entry.verdict] += 1
+    return Summary(
+        manifest=manifest,
+        counts=counts,
+        unreadable=tuple(unreadable),
+        read=len(pending),
+        reused=reused,
+        seconds=time.monotonic() - start,
+    )
+
+
+def read_manifest(path):
+    """Reads a manifest.
+
+    Args:
+        path: the file that `curate` wrote.
+
+    Returns:
+        A list of `Entry`, in the file's order; `verdict == "keep"` marks the
+        photos to use.
+
+    Raises:
+        UserError: if the file is missing, or a line is not an entry.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise UserError(
+            f"The manifest {path} cannot be read ({error.strerror}). "
+            "trainers/curate.py writes one."
+        ) from error
+    entries = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            entries.append(Entry.from_json(line))
+        except ValueError as error:
+            raise UserError(
+                f"{path}, line {number}, is not a manifest entry: {error}"
+            ) from error
+    return entries
+
+
+def _decode_peak(data):
+    """Returns (largest channel, uint8 (H, W); upright width; height)."""
+    with Image.open(io.BytesIO(data)) as image:
+        turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+        if image.mode.startswith("I;16"):
+            # Pillow's own conversion to 8 bits saturates instead of scaling.
+            peak = (np.asarray(image) >> 8).astype(np.uint8)
+        elif image.mode in ("I", "F"):
+            raise ValueError(f"pixels of mode {image.mode} have no known white")
+        else:
+            peak = np.asarray(image.convert("RGB")).max(axis=-1)
+    height, width = peak.shape
+    return (peak, height, width) if turned else (peak, width, height)
+
+
+def _unreadable(reason, **common):
+    return Entry(
+        verdict=UNREADABLE,
+        bright_fraction=None,
+        dark_fraction=None,
+        width=None,
+        height=None,
+        error=reason,
+        **common,
+    )
+
+
+def _judge_file(path, id, rules):
+    try:
+        # Before reading: a file that changes meanwhile is read again later.
+        mtime_ns = path.stat().st_mtime_ns
+        data = path.read_bytes()
+    except OSError as error:
+        return _unreadable(
+            f"{type(error).__name__}: {error.strerror}",
+            id=id,
+            sha256="",
+            bright_level=rules.bright_level,
+            dark_level=rules.dark_level,
+        )
+    return dataclasses.replace(judge_photo(data, id, rules), mtime_ns=mtime_ns)
+
+
+def _known_entries(manifest, partial):
+    """Returns id -> entry of earlier runs; the interrupted one is newer."""
+    known = {}
+    if manifest.exists():
+        known.update((entry.id, entry) for entry in read_manifest(manifest))
+    if partial.exists():
+        for line in partial.read_text(encoding="utf-8").splitlines():
+            try:
+                entry = Entry.from_json(line)
+            except ValueError:
+                break  # The line that was being written.
+            known[entry.id] = entry
+    return known
+
+
+def _reusable(entry, path, rules):
+    """Returns the entry under today's limits, or None if the file is due."""
+    if entry is None or entry.verdict == UNREADABLE:
+        return None
+    levels = (entry.bright_level, entry.dark_level)
+    if levels != (rules.bright_level, rules.dark_level):
+        return None
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    if (entry.size, entry.mtime_ns) != (status.st_size, status.st_mtime_ns):
+        return None
+    verdict = rules.verdict(entry.bright_fraction, entry.dark_fraction)
+    return dataclasses.replace(entry, verdict=verdict)
+
+
+def _check_unreadable(unreadable, limit, folder):
+    if len(unreadable) <= limit:
+        return
+    named = "\n".join(f"  {id}: {reason}" for id, reason in unreadable[:10])
+    raise UserError(
+        f"{len(unreadable)} photos of {folder} are unreadable, more than the "
+        f"limit of {limit}. The first of them:\n{named}"
+    )
