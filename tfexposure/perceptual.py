@@ -82,6 +82,9 @@ def vgg19_features(weights, layers=FEATURE_LAYERS):
 def perceptual_loss(target_features, restored_features, norm="literal"):
     """L1 distance of feature maps, each weighted by its size, eq. (5).
 
+    Distances are divided by 255: feature units per unit of an input in
+    [0, 1], as for the content loss.
+
     Args:
         target_features: list of (N, h, w, c), of `vgg19_features`.
         restored_features: the same for the reconstruction.
@@ -102,7 +105,7 @@ def perceptual_loss(target_features, restored_features, norm="literal"):
         difference = ops.abs(
             ops.cast(target, "float32") - ops.cast(restored, "float32")
         )
-        mean = ops.mean(difference, axis=(1, 2, 3))
+        mean = ops.mean(difference, axis=(1, 2, 3)) / 255.0
         total += mean * (target.shape[-1] if norm == "literal" else 1)
     return total
 
