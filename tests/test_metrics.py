@@ -1,0 +1,309 @@
+"""Metrics against NumPy, scikit-image, colorsys and closed forms."""
+
+import colorsys
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from skimage import metrics as reference
+
+from tfexposure import metrics
+
+
+def photos(count=3, height=17, width=23, seed=0):
+    generator = np.random.default_rng(seed)
+    return generator.random((count, height, width, 3)).astype(np.float32)
+
+
+def pair(seed=0):
+    """Targets and similar photos."""
+    target = photos(seed=seed)
+    noise = np.random.default_rng(seed + 1).normal(0, 0.1, target.shape)
+    return target, np.clip(target + noise, 0, 1).astype(np.float32)
+
+
+def array(tensor):
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def features_by_numpy(photo):
+    photo = photo.astype(np.float64)
+    luminance = photo @ [0.27, 0.67, 0.06]
+    saturation = [colorsys.rgb_to_hls(*p)[2] for p in photo.reshape(-1, 3)]
+    return luminance.mean(), 2 * luminance.std(), np.mean(saturation)
+
+
+def test_exposure_features_agree_with_numpy_and_colorsys():
+    images = photos()
+    images[0, 0, 0] = 0.5  # grey, black and white pixels have no saturation
+    images[0, 0, 1] = 0
+    images[0, 0, 2] = 1
+    images[1] **= 0.2  # the lighter half of HLS
+    expected = [features_by_numpy(image) for image in images]
+    np.testing.assert_allclose(
+        array(metrics.exposure_features(images)), expected, atol=2e-6
+    )
+    flat = metrics.exposure_features(np.ones((1, 4, 5, 3), np.float32))
+    np.testing.assert_allclose(array(flat), [[1, 0, 0]], atol=1e-6)
+
+
+def test_histogram_similarity_agrees_with_numpy():
+    generator = np.random.default_rng(3)
+    first, second = generator.random((40, 3)), generator.random((25, 3)) ** 2
+    first[0] = 1  # belongs to the last bin
+    expected = []
+    for one, other in zip(first.T, second.T, strict=True):
+        one = np.histogram(one, 32, (0, 1))[0] / 40
+        other = np.histogram(other, 32, (0, 1))[0] / 25
+        expected.append(100 * np.minimum(one, other).sum())
+    got = array(metrics.histogram_similarity(first, second))
+    np.testing.assert_allclose(got, expected, rtol=1e-5)
+    same = array(metrics.histogram_similarity(first, first))
+    np.testing.assert_allclose(same, 100, rtol=1e-6)
+    apart = metrics.histogram_similarity(first * 0, first * 0 + 0.5)
+    np.testing.assert_allclose(array(apart), 0)
+
+
+def test_split_half_similarity_grows_with_the_set_and_is_repeatable():
+    features = np.random.default_rng(0).random((2000, 3))
+    small = metrics.split_half_similarity(features[:60])
+    large = metrics.split_half_similarity(features)
+    assert (small < large).all() and (large < 100).all()
+    again = metrics.split_half_similarity(features[:60])
+    np.testing.assert_array_equal(small, again)
+    equal = metrics.split_half_similarity(np.full((6, 3), 0.3))
+    np.testing.assert_allclose(equal, 100)
+    with pytest.raises(ValueError, match="two rows"):
+        metrics.split_half_similarity(features[:1])
+
+
+def test_histogram_metric_equals_the_function():
+    target, restored = pair()
+    restored = restored**2
+    metric = metrics.HistogramSimilarity()
+    for i in range(3):
+        metric.update_state(target[i : i + 1], restored[i : i + 1])
+    expected = metrics.histogram_similarity(
+        metrics.exposure_features(target), metrics.exposure_features(restored)
+    )
+    result = metric.result()
+    assert list(result) == list(metrics.FEATURES)
+    got = [float(result[name]) for name in metrics.FEATURES]
+    np.testing.assert_allclose(got, array(expected), rtol=1e-5)
+    metric.reset_state()
+    metric.update_state(target, target)
+    assert float(metric.result()["contrast"]) == pytest.approx(100)
+    with pytest.raises(ValueError, match="sample_weight"):
+        metric.update_state(target, target, np.ones(3))
+
+
+def test_psnr_ssim_and_l1_agree_with_references():
+    target, restored = pair()
+    restored[2] = 1 - target[2]
+    psnr = [
+        reference.peak_signal_noise_ratio(a, b, data_range=1)
+        for a, b in zip(target, restored, strict=True)
+    ]
+    ssim = [
+        reference.structural_similarity(
+            a.astype(np.float64),
+            b.astype(np.float64),
+            data_range=1,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+            channel_axis=-1,
+        )
+        for a, b in zip(target, restored, strict=True)
+    ]
+    l1 = np.abs(target.astype(np.float64) - restored).mean(axis=(1, 2, 3))
+    got = array(metrics.psnr(target, restored))
+    np.testing.assert_allclose(got, psnr, rtol=1e-5)
+    got = array(metrics.ssim(target, restored))
+    np.testing.assert_allclose(got, ssim, atol=2e-5)
+    got = array(metrics.mean_l1(target, restored))
+    np.testing.assert_allclose(got, l1, rtol=1e-5)
+
+
+def test_perfect_restoration_has_the_best_values_and_order_is_free():
+    target, restored = pair()
+    assert array(metrics.psnr(target, target)) == pytest.approx([100] * 3)
+    assert array(metrics.ssim(target, target)) == pytest.approx([1] * 3)
+    assert array(metrics.mean_l1(target, target)) == pytest.approx([0] * 3)
+    for function in (metrics.psnr, metrics.ssim, metrics.mean_l1):
+        there = array(function(target, restored))
+        back = array(function(restored, target))
+        np.testing.assert_allclose(there, back, rtol=1e-5)
+
+
+def test_regions_count_only_their_pixels():
+    target, restored = pair()
+    region = np.zeros((3, 17, 23, 1), np.float32)
+    region[0, 6:12, 6:20] = 1
+    region[1, 7, 8] = 1
+    difference = target.astype(np.float64) - restored
+    inside = difference[0, 6:12, 6:20]
+    l1 = array(metrics.mean_l1(target, restored, region))
+    assert l1[0] == pytest.approx(np.abs(inside).mean(), rel=1e-5)
+    assert l1[1] == pytest.approx(np.abs(difference[1, 7, 8]).mean(), rel=1e-5)
+    psnr = array(metrics.psnr(target, restored, region))
+    expected = -10 * np.log10((inside**2).mean())
+    assert psnr[0] == pytest.approx(expected, rel=1e-5)
+    _, full = reference.structural_similarity(
+        target[0].astype(np.float64),
+        restored[0].astype(np.float64),
+        data_range=1,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        channel_axis=-1,
+        full=True,
+    )
+    ssim = array(metrics.ssim(target, restored, region))
+    # Windows that leave the photo do not count: rows 6 to 11 stay.
+    assert ssim[0] == pytest.approx(full[6:12, 6:18].mean(), abs=2e-5)
+    for values in (l1, psnr, ssim):
+        assert np.isnan(values[2]) and not np.isnan(values[:2]).any()
+
+
+@pytest.mark.parametrize("name", ["psnr", "ssim", "mean_l1"])
+def test_photo_metrics_average_photos_and_skip_empty_regions(name):
+    kind = {"psnr": "PSNR", "ssim": "SSIM", "mean_l1": "MeanL1"}[name]
+    metric = getattr(metrics, kind)()
+    assert metric.name == name
+    target, restored = pair()
+    values = array(getattr(metrics, name)(target, restored))
+    metric.update_state(target[:1], restored[:1])
+    metric.update_state(target[1:], restored[1:])
+    assert float(metric.result()) == pytest.approx(values.mean(), rel=1e-5)
+
+    metric.reset_state()
+    assert np.isnan(float(metric.result()))
+    region = np.zeros((3, 17, 23, 1), np.float32)
+    region[1, 5:9, 5:9] = 1
+    metric.update_state(target, restored, sample_weight=region)
+    function = getattr(metrics, name)
+    expected = array(function(target[1:2], restored[1:2], region[1:2]))[0]
+    assert float(metric.result()) == pytest.approx(expected, rel=1e-5)
+
+
+def test_bad_shapes_are_refused():
+    target = photos()
+    with pytest.raises(ValueError, match="y_true.*y_pred"):
+        metrics.psnr(target, target[:, :5])
+    with pytest.raises(ValueError, match="11 x 11"):
+        metrics.ssim(target[:, :10], target[:, :10])
+
+
+def test_clipped_region_marks_any_full_channel():
+    image = np.zeros((1, 2, 2, 3), np.float32)
+    image[0, 0, 1, 2] = 1
+    image[0, 1, 0] = 254 / 255
+    region = array(metrics.clipped_region(image))
+    np.testing.assert_array_equal(region[0, ..., 0], [[0, 1], [0, 0]])
+
+
+def test_inception_score_has_its_closed_forms():
+    classes = 7
+    uniform = np.full((30, classes), 1 / classes, np.float32)
+    mean, std = metrics.inception_score(uniform)
+    assert float(mean) == pytest.approx(1, abs=1e-5)
+    assert float(std) == pytest.approx(0, abs=1e-5)
+    # Sorted by class, as the files of a folder often are.
+    one_hot = np.repeat(np.eye(classes, dtype=np.float32), 10, axis=0)
+    mean, std = metrics.inception_score(one_hot)
+    assert float(mean) == pytest.approx(classes, rel=1e-5)
+    same = np.tile(np.eye(classes, dtype=np.float32)[:1], (30, 1))
+    assert float(metrics.inception_score(same)[0]) == pytest.approx(1)
+    with pytest.raises(ValueError, match="at least 10"):
+        metrics.inception_score(uniform[:9])
+
+
+def test_inception_score_agrees_with_numpy_and_the_metric():
+    generator = np.random.default_rng(0)
+    probabilities = generator.dirichlet(np.full(7, 0.3), 45)
+    scores = []
+    for split in range(10):
+        part = probabilities[split::10]
+        divergence = part * (np.log(part) - np.log(part.mean(axis=0)))
+        scores.append(np.exp(divergence.sum(axis=1).mean()))
+    probabilities = probabilities.astype(np.float32)
+    mean, std = metrics.inception_score(probabilities)
+    assert float(mean) == pytest.approx(np.mean(scores), rel=1e-4)
+    assert float(std) == pytest.approx(np.std(scores), rel=1e-3)
+
+    metric = metrics.InceptionScore(classes=7)
+    for batch in np.split(probabilities, [13, 20]):
+        metric.update_state(batch)
+    result = metric.result()
+    assert float(result["mean"]) == pytest.approx(np.mean(scores), rel=1e-4)
+    assert float(result["std"]) == pytest.approx(np.std(scores), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        metrics.HistogramSimilarity(bins=8),
+        metrics.InceptionScore(classes=3, splits=2),
+        metrics.PSNR(),
+    ],
+    ids=lambda metric: metric.name,
+)
+def test_metrics_are_serialisable(metric):
+    config = keras.metrics.serialize(metric)
+    copy = keras.metrics.deserialize(config)
+    assert type(copy) is type(metric)
+    assert copy.get_config() == metric.get_config()
+
+
+@pytest.mark.tf_only
+def test_metrics_run_inside_tf_function():
+    import tensorflow as tf
+
+    target, restored = pair()
+    made = [metrics.HistogramSimilarity(), metrics.SSIM(), metrics.PSNR()]
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3))] * 2)
+    def update(y_true, y_pred):
+        for metric in made:
+            metric.update_state(y_true, y_pred)
+
+    update(target, restored)
+    expected = array(metrics.ssim(target, restored)).mean()
+    assert float(made[1].result()) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.tf_only
+def test_the_same_numbers_on_jax_and_without_tensorflow():
+    code = """
+import sys
+import numpy as np
+from tfexposure import metrics
+a = np.random.default_rng(0).random((2, 17, 23, 3)).astype("float32")
+b = a ** 2
+values = [metrics.psnr(a, b), metrics.ssim(a, b), metrics.mean_l1(a, b)]
+metric = metrics.HistogramSimilarity()
+metric.update_state(a, b)
+values += list(metric.result().values())
+p = a.reshape(-1, 17)
+p /= p.sum(axis=1, keepdims=True)
+values += metrics.inception_score(p)
+print(*np.concatenate([np.ravel(np.asarray(v)) for v in values]))
+if sys.argv[1] == "jax":
+    assert "tensorflow" not in sys.modules
+"""
+    answers = []
+    for backend in ("jax", "tensorflow"):
+        pytest.importorskip(backend)
+        done = subprocess.run(
+            [sys.executable, "-c", code, backend],
+            env={**os.environ, "KERAS_BACKEND": backend},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        answers.append(np.array(done.stdout.split(), float))
+    np.testing.assert_allclose(*answers, rtol=1e-4, atol=1e-5)
