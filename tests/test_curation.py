@@ -176,6 +176,19 @@ def test_read_manifest_names_the_bad_line(tmp_path):
         curation.read_manifest(tmp_path / "none.jsonl")
 
 
+def test_kept_photos_are_found_from_wherever_the_manifest_lies(folder):
+    beside = curation.curate(folder).manifest
+    away = curation.curate(folder, manifest=folder.parent / "a/b/m.jsonl")
+    for manifest in (beside, away.manifest):
+        ((id, path),) = curation.kept_photos(manifest)
+        assert id == "sub/good.PNG"
+        assert path.samefile(folder / "sub" / "good.PNG")
+    none = curation.Rules(dark_level=200)
+    curation.curate(folder, rules=none)
+    with pytest.raises(UserError, match="keeps no photo"):
+        curation.kept_photos(beside)
+
+
 def test_the_program_prints_the_counts_and_needs_no_tensorflow(folder):
     code = (
         "import sys; from tfexposure.data import curation;"

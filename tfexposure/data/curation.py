@@ -101,6 +101,8 @@ class Entry:
         mtime_ns: its modification time: both unchanged means that the file
             need not be read again.
         error: why the photo is unreadable; else empty.
+        folder: from the manifest's folder to the photos' folder; empty where
+            the manifest lies beside the photos.
     """
 
     id: str
@@ -115,6 +117,7 @@ class Entry:
     size: int = 0
     mtime_ns: int = 0
     error: str = ""
+    folder: str = ""
 
     def to_json(self):
         """Returns the manifest's line, without line end."""
@@ -282,7 +285,11 @@ def curate(
                 _check_unreadable(unreadable, max_unreadable, folder)
                 if progress:
                     progress(len(entries), len(ids))
-        lines = [entries[id].to_json() + "\n" for id in ids]
+        where = _way_to(folder, manifest.parent)
+        lines = [
+            dataclasses.replace(entries[id], folder=where).to_json() + "\n"
+            for id in ids
+        ]
         write_atomically(manifest, "".join(lines))
         partial.unlink()
     except OSError as error:
@@ -335,6 +342,32 @@ def read_manifest(path):
     return entries
 
 
+def kept_photos(manifest):
+    """Lists the photos of a manifest that are well exposed.
+
+    Args:
+        manifest: the file that `curate` wrote.
+
+    Returns:
+        A list of (id, `Path`), in the file's order.
+
+    Raises:
+        UserError: as for `read_manifest`, or if no photo was kept.
+    """
+    here = Path(manifest).parent
+    kept = [
+        (entry.id, here / entry.folder / entry.id)
+        for entry in read_manifest(manifest)
+        if entry.verdict == KEEP
+    ]
+    if not kept:
+        raise UserError(
+            f"{manifest} keeps no photo: all are over- or underexposed, or "
+            "unreadable. trainers/curate.py has flags for the limits."
+        )
+    return kept
+
+
 def _decode_peak(data):
     """Returns (largest channel, uint8 (H, W); upright width; height)."""
     with Image.open(io.BytesIO(data)) as image:
@@ -348,6 +381,12 @@ def _decode_peak(data):
             peak = np.asarray(image.convert("RGB")).max(axis=-1)
     height, width = peak.shape
     return (peak, height, width) if turned else (peak, width, height)
+
+
+def _way_to(folder, start):
+    """Relative path from one folder to another, empty for the same."""
+    way = os.path.relpath(folder.resolve(), start.resolve())
+    return "" if way == os.curdir else Path(way).as_posix()
 
 
 def _unreadable(reason, **common):
