@@ -56,6 +56,9 @@ setup(
         "jax": JAX,
         "lite": LITE,
         "data": DATA,
+        # tensorflow-hub imports pkg_resources, which setuptools 82 dropped;
+        # through tf-keras it also brings the package `tensorflow`.
+        "hub": ["tensorflow-hub>=0.16.1", "setuptools<82"],
         "dev": DEV + LITE,
     },
     entry_points={
@@ -64,6 +67,7 @@ setup(
             "tfexposure-train=tfexposure.trainers.train_gan:run",
             "tfexposure-evaluate=tfexposure.trainers.evaluate:run",
             "tfexposure-curate=tfexposure.trainers.curate:run",
+            "tfexposure-reproduce=tfexposure.trainers.reproduce:run",
             "tfexposure-export-saved-model="
             "tfexposure.export.export_saved_model:run",
             "tfexposure-export-tflite=tfexposure.export.export_tflite:run",
