@@ -1,0 +1,82 @@
+"""The program `tfexposure`: correct, inspect and further sub-commands."""
+
+import argparse
+import importlib
+import sys
+
+import tfexposure
+from tfexposure.errors import UserError
+
+# Sub-command -> (module, one line of help). A module is imported when its
+# sub-command is asked for; it has `add_arguments(parser)` and `main(args)`,
+# which returns the exit status.
+COMMANDS = {
+    "correct": (
+        "tfexposure.photo.command_correct",
+        "give overexposed photos their natural exposure back",
+    ),
+    "inspect": (
+        "tfexposure.photo.command_inspect",
+        "say how photos are exposed and whether anything can be done",
+    ),
+}
+
+
+def main(arguments=None):
+    """Runs one sub-command.
+
+    Args:
+        arguments: list of words; `sys.argv[1:]` if `None`.
+
+    Returns:
+        exit status: 0 all well, 1 a photo failed, 2 wrong usage.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    parser = argparse.ArgumentParser(
+        prog="tfexposure", description=tfexposure.__doc__.split("\n")[0]
+    )
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"tfexposure {tfexposure.__version__}",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, (module, help_text) in COMMANDS.items():
+        wanted = name in arguments[:1]
+        command = commands.add_parser(
+            name, help=help_text, add_help=wanted, description=help_text
+        )
+        if wanted:
+            _add_common(command)
+            importlib.import_module(module).add_arguments(command)
+    args = parser.parse_args(arguments)
+    if args.command is None:
+        parser.print_help()
+        return 2
+    module = importlib.import_module(COMMANDS[args.command][0])
+    try:
+        return module.main(args) or 0
+    except (UserError, ValueError) as error:
+        if args.debug:
+            raise
+        message = " ".join(str(error).split())
+        print(f"tfexposure {args.command}: {message}", file=sys.stderr)
+        return 2 if isinstance(error, ValueError) else 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _add_common(parser):
+    parser.add_argument(
+        "--debug", action="store_true", help="show tracebacks of errors"
+    )
+
+
+def run():
+    """Entry point of the console script."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

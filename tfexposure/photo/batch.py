@@ -1,0 +1,363 @@
+"""Many photos: which files, in what order, what became of each."""
+
+import concurrent.futures
+import dataclasses
+import os
+import pathlib
+import time
+
+from tfexposure.errors import UserError
+from tfexposure.photo import encode, formats
+from tfexposure.photo.correcting import correct_photo
+from tfexposure.photo.decode import read_photo
+from tfexposure.photo.outcomes import (
+    CORRECTED,
+    FAILED,
+    SKIPPED,
+    UNCHANGED,
+    Outcome,
+)
+from tfexposure.photo.photo import Limits, Photo
+
+# A file above this size is decoded only when the photo before it is done, so
+# that no two large photos are in memory.
+_PREFETCH_BYTES = 8_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """How corrected photos are written.
+
+    Attributes:
+        kind: key of `formats.FORMATS`; `None` keeps each photo's format.
+        quality: as `encode.write_photo`.
+        subsampling: as `encode.write_photo`.
+        metadata: `"keep"` or `"strip"`.
+        overwrite: whether existing files are done again.
+        in_place: whether a photo may take its own source's place.
+    """
+
+    kind: str | None = None
+    quality: int | None = None
+    subsampling: str | None = None
+    metadata: str = "keep"
+    overwrite: bool = False
+    in_place: bool = False
+
+    def recodes(self, photo):
+        """Whether the file asked for differs from the photo's own bytes."""
+        return (
+            (self.kind or photo.format) != photo.format
+            or self.quality is not None
+            or self.subsampling is not None
+            or self.metadata != "keep"
+        )
+
+
+def find_jobs(source, target, output):
+    """Pairs photos with the files they become.
+
+    Args:
+        source: a photo or a folder, searched recursively.
+        target: a file for a photo, a folder for a folder; a folder that
+            exists, or ends in a slash, takes a photo under its own name.
+        output: `Output`.
+
+    Returns:
+        list of (source path, target path), in order of names.
+
+    Raises:
+        UserError: if there is nothing to do, or a photo would be overwritten
+            by its own correction without `in_place`.
+    """
+    into_folder = str(target).endswith(("/", os.sep))
+    source, target = pathlib.Path(source), pathlib.Path(target)
+    if source.is_dir():
+        if target.is_file():
+            raise UserError(
+                f"{target}: is a file; {source} is a folder and needs one"
+            )
+        jobs = [
+            (path, _renamed(target / path.relative_to(source), output))
+            for path in _photos_below(source, target)
+        ]
+        if not jobs:
+            raise UserError(
+                f"{source}: holds no photos ({formats.ACCEPTED} by suffix)"
+            )
+    elif source.exists():
+        if into_folder or target.is_dir():
+            target = _renamed(target / source.name, output)
+        jobs = [(source, target)]
+    else:
+        raise UserError(f"{source}: does not exist")
+    if not output.in_place:
+        for path, becomes in jobs:
+            if becomes.exists() and path.samefile(becomes):
+                raise UserError(
+                    f"{path}: would overwrite itself; name another OUT, or "
+                    "say --in_place"
+                )
+    return jobs
+
+
+def _photos_below(folder, excluded):
+    """Photos by suffix, sorted, hidden files and the output left out."""
+    excluded = excluded.resolve()
+    inside_itself = excluded == folder.resolve()
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".")
+            and (
+                inside_itself
+                or pathlib.Path(parent, name).resolve() != excluded
+            )
+        )
+        for name in sorted(names):
+            path = pathlib.Path(parent, name)
+            known = path.suffix.lower() in formats.SUFFIXES
+            if known and not name.startswith(".") and path.is_file():
+                yield path
+
+
+def _renamed(path, output):
+    if output.kind is None:
+        return path
+    suffixes = formats.FORMATS[output.kind][1]
+    if path.suffix.lower() in suffixes:
+        return path
+    return path.with_suffix(suffixes[0])
+
+
+def kind_of_target(target, output):
+    """The `Output` for one named file, whose suffix chooses the format.
+
+    Raises:
+        UserError: if the suffix names no format, or another than asked for.
+    """
+    suffix = pathlib.Path(target).suffix.lower()
+    named = formats.SUFFIXES.get(suffix)
+    if named is None:
+        raise UserError(
+            f"{target}: its suffix should name a format: {formats.ACCEPTED}"
+        )
+    if output.kind not in (None, named):
+        raise UserError(
+            f"{target}: its suffix disagrees with --format={output.kind}"
+        )
+    return dataclasses.replace(output, kind=named)
+
+
+class Batch:
+    """Corrects photos; decoding, network and encoding run side by side.
+
+    Args:
+        runner: a `Runner`, or a function that opens one.
+        settings: `correcting.Settings`.
+        output: `Output`.
+        limits: `Limits`; `None` for the defaults.
+        progress: a `Progress`, or `None`.
+        mask: path of a PNG that says what was invented; one photo only.
+        on_photo: called with (Outcome, Photo, Correction) of each photo that
+            went through the corrector, for the report.
+        debug: let exceptions of single photos through.
+    """
+
+    def __init__(
+        self,
+        runner,
+        settings,
+        output,
+        limits=None,
+        progress=None,
+        mask=None,
+        on_photo=None,
+        debug=False,
+    ):
+        self._runner = runner
+        self._settings = settings
+        self._output = output
+        self._limits = limits or Limits()
+        self._progress = progress
+        self._mask = mask
+        self._on_photo = on_photo
+        self._debug = debug
+
+    def run(self, jobs):
+        """Corrects all jobs; a bad file never stops the others.
+
+        Args:
+            jobs: (source, target) pairs, as from `find_jobs`.
+
+        Returns:
+            list of `Outcome`, in the order of `jobs`.
+        """
+        outcomes = [None] * len(jobs)
+        waiting, taken = [], {}
+        for index, (source, target) in enumerate(jobs):
+            outcomes[index] = Outcome(str(source), str(target), SKIPPED)
+            if target in taken:
+                outcomes[index].status = FAILED
+                outcomes[index].error = (
+                    f"{source}: {target} is already what {taken[target]} "
+                    "becomes"
+                )
+                continue
+            taken[target] = source
+            replaces = self._output.overwrite or self._output.in_place
+            if replaces or not target.exists():
+                waiting.append(index)
+            elif self._progress:
+                self._progress.end()
+        pool = concurrent.futures.ThreadPoolExecutor
+        with pool(1) as decoder, pool(1) as encoder:
+            self._run_pipeline(jobs, waiting, outcomes, decoder, encoder)
+        return outcomes
+
+    def _run_pipeline(self, jobs, waiting, outcomes, decoder, encoder):
+        def decode(index):
+            return decoder.submit(
+                self._guarded, outcomes[index], self._read, jobs[index][0]
+            )
+
+        ahead, writing = {}, []
+        for position, index in enumerate(waiting):
+            source, target = jobs[index]
+            start = time.monotonic()
+            if self._progress:
+                self._progress.begin(source.name)
+            photo = ahead.pop(index, None) or decode(index)
+            if position + 1 < len(waiting):
+                following = waiting[position + 1]
+                if _is_small(jobs[following][0]) and _is_small(source):
+                    ahead[following] = decode(following)
+            photo = photo.result()
+            if photo is None:
+                outcomes[index].seconds = time.monotonic() - start
+                self._end()
+                continue
+            correction = self._guarded(
+                outcomes[index], self._correct, photo, outcomes[index]
+            )
+            if correction is None:
+                photo.rows.close()
+                outcomes[index].seconds = time.monotonic() - start
+                self._end()
+                continue
+            writing.append(
+                encoder.submit(
+                    self._finish,
+                    outcomes[index],
+                    photo,
+                    correction,
+                    target,
+                    start,
+                )
+            )
+            # One photo may wait to be written while the next is corrected;
+            # a large one is written first.
+            allowed = 0 if photo.rows.spilled else 1
+            while len(writing) > allowed:
+                writing.pop(0).result()
+            self._end()
+        for future in writing:
+            future.result()
+
+    def _end(self):
+        if self._progress:
+            self._progress.end()
+
+    def _guarded(self, outcome, action, *arguments):
+        """Runs a step; on failure notes why and returns None."""
+        try:
+            return action(*arguments)
+        except Exception as error:  # One bad file must not stop the batch.
+            if self._debug and not isinstance(error, UserError):
+                raise
+            outcome.status = FAILED
+            outcome.error = _one_line(outcome.file, error)
+            return None
+
+    def _read(self, source):
+        return read_photo(source, self._limits)
+
+    def _correct(self, photo, outcome):
+        correction = correct_photo(
+            photo,
+            self._runner,
+            self._settings,
+            want_mask=self._mask is not None,
+            progress=self._progress and self._progress.inside,
+        )
+        outcome.verdict = correction.before.verdict
+        outcome.clipped_before = correction.before.clipped
+        outcome.clipped_after = correction.after.clipped
+        outcome.tau = correction.before.tau
+        outcome.stops = correction.before.stops
+        return correction
+
+    def _finish(self, outcome, photo, correction, target, start):
+        self._guarded(outcome, self._write, outcome, photo, correction, target)
+        outcome.seconds = time.monotonic() - start
+        outcome.notes = list(dict.fromkeys(photo.notes))
+        if outcome.status != FAILED and self._on_photo:
+            self._guarded(outcome, self._on_photo, outcome, photo, correction)
+        for rows in (photo.rows, correction.rows, correction.invented):
+            if rows is not None:
+                rows.close()
+
+    def _write(self, outcome, photo, correction, target):
+        output = self._output
+        write_correction(photo, correction, target, output)
+        if self._mask is not None:
+            write_mask(photo, correction, self._mask)
+        outcome.status = CORRECTED if correction.changed else UNCHANGED
+
+
+def write_correction(photo, correction, target, output):
+    """Writes the answer; the source's own bytes where nothing changed.
+
+    Args:
+        photo: the `Photo` corrected.
+        correction: its `Correction`.
+        target: path or binary file.
+        output: `Output`.
+    """
+    if not correction.changed and not output.recodes(photo):
+        if isinstance(target, (str, os.PathLike)):
+            with encode.atomic_file(target) as file:
+                file.write(photo.data)
+        else:
+            target.write(photo.data)
+        return
+    answer = dataclasses.replace(photo, rows=correction.rows)
+    encode.write_photo(
+        answer,
+        target,
+        kind=output.kind,
+        quality=output.quality,
+        subsampling=output.subsampling,
+        metadata=output.metadata,
+    )
+
+
+def write_mask(photo, correction, target):
+    """Writes what was invented as a grey PNG, turned as the photo is seen."""
+    mask = Photo(photo.name, correction.invented, "png", carried=[])
+    encode.write_photo(mask, target)
+
+
+def _is_small(path):
+    try:
+        return path.stat().st_size <= _PREFETCH_BYTES
+    except OSError:
+        return True
+
+
+def _one_line(name, error):
+    if isinstance(error, MemoryError):
+        return f"{name}: not enough memory"
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if text.startswith(str(name)) else f"{name}: {text}"

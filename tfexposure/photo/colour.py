@@ -1,0 +1,245 @@
+"""Between a photo's colour space and sRGB, which is what networks know.
+
+RGB profiles made of curves and a matrix (cameras, Adobe RGB, Display P3) are
+computed here in float32, so that 16-bit photos keep their depth and colours
+outside sRGB survive. Profiles made of tables go through LittleCMS in 8 bits.
+Reference: ICC.1:2022, sections 9.2 and 10.6 (curveType), 10.18
+(parametricCurveType); IEC 61966-2-1 (sRGB).
+"""
+
+import functools
+import io
+import struct
+
+import numpy as np
+
+# Light of linear sRGB to XYZ under D50, the ICC's white (Bradford-adapted).
+_SRGB_TO_XYZ = np.array(
+    [
+        [0.4360657, 0.3851515, 0.1430784],
+        [0.2224932, 0.7168870, 0.0606169],
+        [0.0139160, 0.0970764, 0.7140961],
+    ]
+)
+# Rec. 709 weights of light; also used on encoded values, as a mean that keeps
+# greys grey.
+LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
+
+
+def decode_srgb(encoded):
+    """sRGB-encoded values to light; odd in its argument, so none is lost."""
+    size = np.abs(encoded)
+    light = np.where(
+        size <= 0.04045, size / 12.92, ((size + 0.055) / 1.055) ** 2.4
+    )
+    return np.copysign(light, encoded).astype(np.float32)
+
+
+def encode_srgb(light):
+    """Light to sRGB-encoded values; the inverse of `decode_srgb`."""
+    size = np.abs(light)
+    encoded = np.where(
+        size <= 0.0031308, size * 12.92, 1.055 * size ** (1 / 2.4) - 0.055
+    )
+    return np.copysign(encoded, light).astype(np.float32)
+
+
+class SameColour:
+    """A photo already in sRGB, or grey, or in an unknown space."""
+
+    is_identity = True
+
+    def to_srgb(self, values):
+        return values
+
+    def from_srgb(self, values):
+        return values
+
+
+class MatrixColour:
+    """A profile of three curves and a matrix.
+
+    Args:
+        curves: for each channel a `_Curve`.
+        to_xyz: float (3, 3), light of R, G, B in columns to XYZ under D50.
+    """
+
+    is_identity = False
+
+    def __init__(self, curves, to_xyz):
+        self._curves = curves
+        to_srgb = np.linalg.inv(_SRGB_TO_XYZ) @ to_xyz
+        self._to_srgb = to_srgb.T.astype(np.float32)
+        self._from_srgb = np.linalg.inv(to_srgb).T.astype(np.float32)
+
+    def to_srgb(self, values):
+        """float32 (..., 3) in [0, 1]; answers may lie outside [0, 1]."""
+        light = np.stack(
+            [
+                curve.decode(values[..., channel])
+                for channel, curve in enumerate(self._curves)
+            ],
+            axis=-1,
+        )
+        return encode_srgb(light @ self._to_srgb)
+
+    def from_srgb(self, values):
+        light = decode_srgb(values) @ self._from_srgb
+        return np.stack(
+            [
+                curve.encode(light[..., channel])
+                for channel, curve in enumerate(self._curves)
+            ],
+            axis=-1,
+        )
+
+
+class TableColour:
+    """A profile of look-up tables, by LittleCMS in 8 bits a channel."""
+
+    is_identity = False
+
+    def __init__(self, profile):
+        from PIL import ImageCms
+
+        srgb = ImageCms.createProfile("sRGB")
+        make = functools.partial(
+            ImageCms.buildTransform,
+            inMode="RGB",
+            outMode="RGB",
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        )
+        self._to = make(profile, srgb)
+        self._from = make(srgb, profile)
+
+    def to_srgb(self, values):
+        return self._apply(self._to, values)
+
+    def from_srgb(self, values):
+        return self._apply(self._from, values)
+
+    @staticmethod
+    def _apply(transform, values):
+        from PIL import Image, ImageCms
+
+        levels = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+        image = ImageCms.applyTransform(Image.fromarray(levels), transform)
+        return np.asarray(image, np.float32) / 255
+
+
+class _Curve:
+    """A response curve, sampled finely and inverted by interpolation."""
+
+    def __init__(self, decode):
+        # Even steps of the square root keep dark values apart.
+        self._encoded = np.linspace(0, 1, 4097) ** 2
+        light = decode(self._encoded)
+        self._light = np.maximum.accumulate(np.clip(light, 0, 1))
+
+    def decode(self, encoded):
+        return np.interp(encoded, self._encoded, self._light).astype(np.float32)
+
+    def encode(self, light):
+        return np.interp(light, self._light, self._encoded).astype(np.float32)
+
+
+def colour_of(icc, notes):
+    """Chooses the conversion for an RGB photo's profile.
+
+    Args:
+        icc: bytes of the profile, or `None`.
+        notes: list that a sentence is added to if the profile is unusable.
+
+    Returns:
+        object with `to_srgb` and `from_srgb`.
+    """
+    if not icc:
+        return SameColour()
+    try:
+        matrix = _matrix_colour(icc)
+        if matrix is None:
+            from PIL import ImageCms
+
+            profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+            return TableColour(profile)
+        return matrix
+    except Exception as error:  # A stranger's bytes fail in many ways.
+        notes.append(
+            f"its ICC profile is unusable ({error}); colours were taken for "
+            "sRGB and the profile was carried along"
+        )
+        return SameColour()
+
+
+def _matrix_colour(icc):
+    """A `MatrixColour`, `SameColour` for sRGB itself, None for tables."""
+    tags = _profile_tags(icc)
+    if icc[16:20] != b"RGB ":
+        raise ValueError(
+            f"it describes {icc[16:20].decode('latin-1').strip()} data"
+        )
+    names = [b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC"]
+    if b"A2B0" in tags or not all(name in tags for name in names):
+        return None
+    columns = [
+        np.array(struct.unpack_from(">3i", tags[name], 8)) / 65536
+        for name in names[:3]
+    ]
+    matrix = np.stack(columns, axis=1)
+    curves = [_Curve(_parse_curve(tags[name])) for name in names[3:]]
+    if np.abs(matrix - _SRGB_TO_XYZ).max() < 2e-3:
+        encoded = np.linspace(0, 1, 256)
+        expected = decode_srgb(encoded)
+        if all(
+            np.abs(c.decode(encoded) - expected).max() < 2e-3 for c in curves
+        ):
+            return SameColour()
+    return MatrixColour(curves, matrix)
+
+
+def _profile_tags(icc):
+    if len(icc) < 132 or icc[36:40] != b"acsp":
+        raise ValueError("it is not an ICC profile")
+    (count,) = struct.unpack_from(">I", icc, 128)
+    if count > 1000:
+        raise ValueError(f"it claims {count} tags")
+    tags = {}
+    for at in range(132, 132 + 12 * count, 12):
+        name, offset, size = struct.unpack_from(">4sII", icc, at)
+        tags[name] = icc[offset : offset + size]
+    return tags
+
+
+def _parse_curve(tag):
+    kind = tag[:4]
+    if kind == b"curv":
+        (count,) = struct.unpack_from(">I", tag, 8)
+        if count == 0:
+            return lambda x: x
+        values = np.frombuffer(tag, ">u2", count, 12)
+        if count == 1:
+            gamma = values[0] / 256
+            return lambda x: x**gamma
+        points = np.linspace(0, 1, count)
+        return lambda x: np.interp(x, points, values / 65535)
+    if kind == b"para":
+        return _parametric_curve(tag)
+    raise ValueError(f"its curve is of the unknown kind {kind!r}")
+
+
+def _parametric_curve(tag):
+    (function,) = struct.unpack_from(">H", tag, 8)
+    if function > 4:
+        raise ValueError(f"its curve has the unknown function {function}")
+    count = (1, 3, 4, 5, 7)[function]
+    numbers = [n / 65536 for n in struct.unpack_from(f">{count}i", tag, 12)]
+    g, a, b, c, d, e, f = (*numbers, *(0.0,) * (7 - count))
+    if function == 0:
+        return lambda x: x**g
+    if function in (1, 2):
+        # X >= -b / a: (aX + b)^g + c, else c.
+        return lambda x: np.maximum(a * x + b, 0) ** g + c
+    # X >= d: (aX + b)^g + e, else cX + f.
+    return lambda x: np.where(
+        x >= d, np.maximum(a * x + b, 0) ** g + e, c * x + f
+    )

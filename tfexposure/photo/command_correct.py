@@ -1,0 +1,220 @@
+"""`tfexposure correct IN OUT`."""
+
+import argparse
+import pathlib
+import sys
+
+from tfexposure.errors import UserError
+from tfexposure.photo import batch, formats, outcomes
+from tfexposure.photo.correcting import Settings, correct_photo
+from tfexposure.photo.decode import read_photo
+from tfexposure.photo.photo import MAX_BYTES, MAX_PIXELS, Limits
+from tfexposure.photo.progress import Progress
+from tfexposure.photo.runners import MODEL_KINDS, open_runner
+
+_EPILOG = """\
+exit status: 0 if every photo was corrected, left as it is or skipped; 1 if
+one failed; 2 for wrong usage. The manual is docs/correct.md.
+
+examples:
+  tfexposure correct party.jpg party_fixed.jpg --model=exports/saved_model
+  tfexposure correct holiday/ fixed/ --model=model.tflite --report=fixed.html
+  tfexposure correct - - --model=generator.tflite < in.jpg > out.jpg
+"""
+
+
+def add_arguments(parser):
+    parser.epilog = _EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add = parser.add_argument
+    add("input", metavar="IN", help="a photo, a folder, or - for stdin")
+    add("output", metavar="OUT", help="a photo, a folder, or - for stdout")
+    add("--model", help=f"what restores: {MODEL_KINDS}")
+    add_limits(parser)
+
+    look = parser.add_argument_group("how much is changed").add_argument
+    look(
+        "--strength",
+        type=float,
+        default=1.0,
+        help="0 (the input's pixels) to 1 (the full answer); default 1",
+    )
+    look(
+        "--ev",
+        type=float,
+        default=0.0,
+        help="stops to brighten (+) or darken (-) the answer; default 0",
+    )
+    look(
+        "--highlights_only",
+        action="store_true",
+        help="change clipped regions and a soft border of 24 pixels alone",
+    )
+    look(
+        "--force",
+        action="store_true",
+        help="correct photos that look well exposed, too",
+    )
+    look(
+        "--mask",
+        metavar="PNG",
+        help="write how much of each pixel was invented rather than recovered",
+    )
+    look(
+        "--tile",
+        type=int,
+        help="side of tiles in pixels, 0 for none; default: automatic",
+    )
+
+    files = parser.add_argument_group("files").add_argument
+    files(
+        "--format",
+        choices=sorted(formats.FORMATS),
+        help="format to write; default: OUT's suffix, else that of IN",
+    )
+    files(
+        "--quality",
+        type=int,
+        help="1 to 100 for lossy formats; default: the tables of a JPEG, "
+        "else 95",
+    )
+    files(
+        "--subsampling",
+        choices=("4:4:4", "4:2:2", "4:2:0"),
+        help="colour resolution of JPEG; default: as IN",
+    )
+    files(
+        "--metadata",
+        choices=("keep", "strip"),
+        default="keep",
+        help="strip leaves pixels and ICC profile only",
+    )
+    files(
+        "--overwrite",
+        action="store_true",
+        help="do photos again whose output exists; default: skip them",
+    )
+    files(
+        "--in_place",
+        action="store_true",
+        help="let a photo take its own input's place",
+    )
+
+    reports = parser.add_argument_group("reports").add_argument
+    reports("--report", metavar="HTML", help="before/after page of all photos")
+    reports("--json", metavar="JSON", help="outcome of each photo")
+    reports("--quiet", action="store_true", help="no progress and no table")
+
+
+def add_limits(parser):
+    add = parser.add_argument_group("limits").add_argument
+    add(
+        "--max_pixels",
+        type=int,
+        default=MAX_PIXELS,
+        help=f"refuse larger pictures; default {MAX_PIXELS:,}",
+    )
+    add(
+        "--max_bytes",
+        type=int,
+        default=MAX_BYTES,
+        help=f"refuse larger files; default {MAX_BYTES:,}",
+    )
+
+
+def main(args):
+    settings = Settings(
+        args.strength, args.ev, args.highlights_only, args.force, args.tile
+    )
+    if args.quality is not None and not 1 <= args.quality <= 100:
+        raise ValueError(
+            f"--quality should lie in [1, 100]. Received: {args.quality}"
+        )
+    output = batch.Output(
+        args.format,
+        args.quality,
+        args.subsampling,
+        args.metadata,
+        args.overwrite,
+        args.in_place,
+    )
+    limits = Limits(args.max_pixels, args.max_bytes)
+    if args.strength == 0:
+        runner = open_runner  # Never called: nothing is restored.
+    else:
+        runner = open_runner(args.model)
+    if args.input == "-" or args.output == "-":
+        return _correct_stream(args, runner, settings, output, limits)
+    return _correct_files(args, runner, settings, output, limits)
+
+
+def _correct_files(args, runner, settings, output, limits):
+    single = not pathlib.Path(args.input).is_dir()
+    jobs = batch.find_jobs(args.input, args.output, output)
+    if args.mask and not single:
+        raise UserError(f"--mask={args.mask}: needs a single photo as IN")
+    if single:
+        output = batch.kind_of_target(jobs[0][1], output)
+    progress = Progress(len(jobs), shown=False if args.quiet else None)
+    work = batch.Batch(
+        runner,
+        settings,
+        output,
+        limits,
+        progress,
+        args.mask,
+        debug=args.debug,
+    )
+    done = work.run(jobs)
+    progress.close()
+    return _conclude(args, done, table=not single)
+
+
+def _conclude(args, done, table):
+    for outcome in done:
+        if outcome.error:
+            print(f"tfexposure correct: {outcome.error}", file=sys.stderr)
+        elif not args.quiet:
+            for note in outcome.notes:
+                print(f"note: {outcome.file}: {note}", file=sys.stderr)
+    if not args.quiet:
+        if table:
+            print(outcomes.table(done))
+        elif not done[0].error:
+            print(_sentence(done[0]))
+    if args.json:
+        outcomes.write_json(args.json, done)
+    return int(any(outcome.status == outcomes.FAILED for outcome in done))
+
+
+def _sentence(outcome):
+    if outcome.status == outcomes.SKIPPED:
+        return f"{outcome.output} exists; --overwrite does it again"
+    change = ""
+    if outcome.status == outcomes.UNCHANGED:
+        change = " (copied as it is; --force corrects it all the same)"
+    return (
+        f"{outcome.output}: {outcome.verdict}, {outcome.stops:.1f} stops over, "
+        f"clipped {outcome.clipped_before:.2%} -> "
+        f"{outcome.clipped_after:.2%}{change}"
+    )
+
+
+def _correct_stream(args, runner, settings, output, limits):
+    """One photo from or to a pipe."""
+    if args.report or args.json or args.mask:
+        raise UserError("--report, --json and --mask need files, not -")
+    if args.input == "-":
+        data = sys.stdin.buffer.read(limits.bytes + 1)
+        photo = read_photo(data, limits, name="standard input")
+    else:
+        photo = read_photo(args.input, limits)
+    target = sys.stdout.buffer
+    if args.output != "-":
+        target = pathlib.Path(args.output)
+        output = batch.kind_of_target(target, output)
+        if target.exists() and not output.overwrite:
+            raise UserError(f"{target}: exists; --overwrite replaces it")
+    correction = correct_photo(photo, runner, settings)
+    batch.write_correction(photo, correction, target, output)
+    return 0

@@ -1,0 +1,263 @@
+"""What is done to a photo's pixels, window by window."""
+
+import dataclasses
+
+import numpy as np
+
+from tfexposure.errors import UserError
+from tfexposure.photo import colour, inspection, thumbnails, tiling
+from tfexposure.photo.rows import Rows
+
+# Feathering of --highlights_only: clipped pixels grow by `_GROW`, then two
+# box means of radius `_SOFTEN` make a slope of that width around them.
+_GROW, _SOFTEN = 12, 6
+FEATHER = _GROW + 2 * _SOFTEN
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How a photo is to be corrected.
+
+    Attributes:
+        strength: 0 leaves the photo as it is, 1 takes the answer in full.
+        ev: stops of light added to the answer, for a brighter or darker one.
+        highlights_only: change clipped regions and a soft border alone.
+        force: correct photos that look well exposed, too.
+        tile: side of a tile in pixels, 0 for none, `None` for automatic.
+    """
+
+    strength: float = 1.0
+    ev: float = 0.0
+    highlights_only: bool = False
+    force: bool = False
+    tile: int | None = None
+
+    def __post_init__(self):
+        if not 0 <= self.strength <= 1:
+            raise ValueError(
+                f"strength should lie in [0, 1]. Received: {self.strength}"
+            )
+        if not -5 <= self.ev <= 5:
+            raise ValueError(
+                f"ev should lie in [-5, 5] stops. Received: {self.ev}"
+            )
+        if self.tile is not None and (self.tile < 0 or 0 < self.tile < 64):
+            raise ValueError(
+                f"tile should be 0 or at least 64 pixels. Received: {self.tile}"
+            )
+
+
+@dataclasses.dataclass
+class Correction:
+    """The outcome for one photo.
+
+    Attributes:
+        rows: pixels, in the photo's own depth and colour space.
+        changed: whether any pixel may differ from the photo's.
+        invented: `Rows` of one uint8 channel: how much of each pixel is
+            invention (255) rather than recovery (0); `None` if not asked for.
+        before: `inspection.Inspection` of the photo.
+        after: the same of the answer.
+    """
+
+    rows: Rows
+    changed: bool
+    invented: Rows | None
+    before: inspection.Inspection
+    after: inspection.Inspection
+
+
+def correct_photo(photo, runner, settings, *, want_mask=False, progress=None):
+    """Corrects one photo.
+
+    Args:
+        photo: a `Photo`; left as it is.
+        runner: a `Runner`, or a function that opens one when called.
+        settings: `Settings`.
+        want_mask: whether to compute `Correction.invented`.
+        progress: called with the share done, from 0 to 1.
+
+    Returns:
+        a `Correction`.
+
+    Raises:
+        UserError: if the network's answer is not finite.
+    """
+    space = colour.SameColour()
+    if photo.colours == 3:
+        space = colour.colour_of(photo.icc, photo.notes)
+    before = inspection.inspect_rows(photo.rows, photo.colours, space)
+    network = settings.force or before.verdict != inspection.WELL_EXPOSED
+    if settings.strength == 0 or (not network and settings.ev == 0):
+        if progress:
+            progress(1.0)
+        mask = _no_mask(photo.rows.shape) if want_mask else None
+        return Correction(photo.rows, False, mask, before, before)
+    work = _Work(photo, space, settings, want_mask)
+    if network:
+        if not hasattr(runner, "restore"):
+            runner = runner()
+        work.restore(runner, progress)
+    else:
+        work.gain_only(progress)
+    after = inspection.inspect_rows(work.rows, photo.colours, space)
+    return Correction(work.rows, True, work.invented, before, after)
+
+
+def _no_mask(shape):
+    mask = Rows(*shape[:2], 1, np.uint8)
+    for top, rows in mask.strips():
+        mask.write(top, np.zeros_like(rows))
+    return mask
+
+
+class _Work:
+    """Walks over a photo and collects its corrected pixels."""
+
+    def __init__(self, photo, space, settings, want_mask):
+        self.source = photo.rows
+        self.colours = photo.colours
+        self.space = space
+        self.settings = settings
+        height, width, _ = self.source.shape
+        self.rows = Rows(*self.source.shape, self.source.dtype)
+        self.invented = Rows(height, width, 1, np.uint8) if want_mask else None
+
+    def restore(self, runner, progress):
+        height, width, _ = self.source.shape
+        thumbnail = None
+        if runner.thumbnail:
+            thumbnail = np.clip(
+                thumbnails.area_resize(
+                    self._srgb_strips(), height, width, runner.thumbnail
+                ),
+                0,
+                1,
+            )
+        try:
+            row_spans, column_spans = tiling.grid(
+                height, width, runner, self.settings.tile
+            )
+        except ValueError as error:
+            raise UserError(str(error)) from error
+        total, done = len(row_spans) * len(column_spans), 0
+        for row in row_spans:
+            strip = tiling.read_window_rows(self.source, row)
+            out = self.source.read(row.start, row.stop).copy()
+            alpha = self._alpha(row.start, row.stop)
+            for column in column_spans:
+                window = tiling.take_window_columns(strip, column)
+                answer = self._answer(window, runner, thumbnail)
+                place = slice(column.start, column.stop)
+                self._blend(
+                    out[:, place],
+                    answer[row.inner, column.inner],
+                    alpha if np.isscalar(alpha) else alpha[:, place],
+                )
+                done += 1
+                if progress:
+                    progress(done / total)
+            self._write(row.start, out, alpha)
+
+    def gain_only(self, progress):
+        """The `ev` offset alone, for a photo that needs nothing else."""
+        for top, strip in self.source.strips():
+            out = strip.copy()
+            alpha = self._alpha(top, top + len(strip))
+            answer = self._offset(self._to_srgb(strip))
+            self._blend(out, self.space.from_srgb(answer), alpha)
+            self._write(top, out, alpha, invented=False)
+            if progress:
+                progress((top + len(strip)) / self.source.shape[0])
+
+    def _srgb_strips(self):
+        for top, strip in self.source.strips():
+            yield top, np.clip(self._to_srgb(strip), 0, 1)
+
+    def _to_srgb(self, pixels):
+        """Colours of (h, w, C) levels as float32 (h, w, 3), sRGB-encoded."""
+        values = pixels[..., : self.colours].astype(np.float32)
+        values /= self.source.maximum
+        if self.colours == 1:
+            return np.repeat(values, 3, axis=-1)
+        return self.space.to_srgb(values)
+
+    def _answer(self, window, runner, thumbnail):
+        """The network's answer for a window, in the photo's own colours."""
+        srgb = self._to_srgb(window)
+        image = np.clip(srgb, 0, 1)
+        restored = runner.restore(np.ascontiguousarray(image), thumbnail)
+        if not np.isfinite(restored).all():
+            raise UserError(
+                "the model answered values that are not finite; its export "
+                "is broken"
+            )
+        # Colours outside sRGB keep what sRGB could not show of them.
+        return self.space.from_srgb(self._offset(restored) + (srgb - image))
+
+    def _offset(self, srgb):
+        if self.settings.ev == 0:
+            return srgb
+        light = colour.decode_srgb(srgb) * np.float32(2**self.settings.ev)
+        return colour.encode_srgb(light)
+
+    def _alpha(self, top, bottom):
+        """Share of the answer in each pixel: a number, or (h, W, 1)."""
+        if not self.settings.highlights_only:
+            return self.settings.strength
+        near = self._near_highlights(top, bottom)
+        return (near * self.settings.strength).astype(np.float32)
+
+    def _near_highlights(self, top, bottom):
+        """1 in clipped regions, sloping to 0 at `FEATHER` pixels: (h, W, 1).
+
+        Sums of integers only, so that it cannot depend on the tiles.
+        """
+        height, width, _ = self.source.shape
+        index = tiling.mirror(
+            np.abs(np.arange(top - FEATHER, bottom + FEATHER)), height
+        )
+        first = index.min()
+        rows = self.source.read(first, index.max() + 1)[index - first]
+        columns = np.abs(np.arange(-FEATHER, width + FEATHER))
+        rows = rows[:, tiling.mirror(columns, width)]
+        clipped = self._clipped(rows).any(-1).astype(np.int64)
+        grown = (_box_sum(clipped, _GROW) > 0).astype(np.int64)
+        soft = _box_sum(_box_sum(grown, _SOFTEN), _SOFTEN)
+        return (soft / (2 * _SOFTEN + 1) ** 4)[..., None]
+
+    def _clipped(self, pixels):
+        limit = inspection.CLIPPED * self.source.maximum
+        return pixels[..., : self.colours] >= limit
+
+    def _blend(self, out, answer, alpha):
+        """Mixes the answer into `out` (h, w, C), which holds the photo."""
+        if self.colours == 1:
+            answer = (answer @ colour.LUMA)[..., None]
+        maximum = self.source.maximum
+        mixed = out[..., : self.colours].astype(np.float32)
+        mixed += alpha * (answer * np.float32(maximum) - mixed)
+        levels = np.clip(np.rint(mixed), 0, maximum)
+        out[..., : self.colours] = levels.astype(out.dtype)
+
+    def _write(self, top, out, alpha, invented=True):
+        self.rows.write(top, out)
+        if self.invented is None:
+            return
+        clipped = self._clipped(self.source.read(top, top + len(out)))
+        share = clipped.mean(-1, keepdims=True) * alpha * invented
+        self.invented.write(top, np.rint(share * 255).astype(np.uint8))
+
+
+def _box_sum(values, radius):
+    """Sums over squares of side 2 radius + 1: (h, w) -> smaller by radius."""
+    side = 2 * radius + 1
+    for axis in (0, 1):
+        sums = np.cumsum(values, axis=axis)
+        zero = np.zeros_like(sums.take([0], axis=axis))
+        sums = np.concatenate((zero, sums), axis=axis)
+        length = sums.shape[axis]
+        values = sums.take(range(side, length), axis) - sums.take(
+            range(length - side), axis
+        )
+    return values

@@ -1,0 +1,391 @@
+"""From a file to a `Photo`, for files that cannot be trusted."""
+
+import importlib
+import io
+import os
+import pathlib
+import struct
+import warnings
+
+import numpy as np
+
+from tfexposure.errors import UserError, import_extra
+from tfexposure.photo import formats, jpeg, orientation, png, tiff
+from tfexposure.photo.photo import Limits, Photo
+from tfexposure.photo.rows import Rows
+
+_PLUGINS = {
+    "jpeg": ("JpegImagePlugin", "JpegImageFile"),
+    "png": ("PngImagePlugin", "PngImageFile"),
+    "tiff": ("TiffImagePlugin", "TiffImageFile"),
+    "webp": ("WebPImagePlugin", "WebPImageFile"),
+    "avif": ("AvifImagePlugin", "AvifImageFile"),
+    "bmp": ("BmpImagePlugin", "BmpImageFile"),
+}
+
+# Pillow mode -> mode of the kept pixels. Others are refused.
+_MODES = {
+    "1": "L",
+    "L": "L",
+    "LA": "LA",
+    "La": "LA",
+    "P": "RGB",
+    "PA": "RGBA",
+    "RGB": "RGB",
+    "RGBX": "RGB",
+    "RGBA": "RGBA",
+    "RGBa": "RGBA",
+    "CMYK": "RGB",
+    "YCbCr": "RGB",
+    "I;16": "I;16",
+    "I;16L": "I;16",
+    "I;16B": "I;16",
+}
+_CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "I;16": 1}
+
+# Multi-picture files: only TIFF and JPEG may hold pictures behind the first,
+# and a JPEG's are previews or the second eye.
+_RAW_TAGS = {50706: "DNG", 33421: "colour filter array"}
+
+
+def read_photo(source, limits=None, name=None):
+    """Decodes a photo with all it carries.
+
+    Args:
+        source: path, or bytes of a file.
+        limits: `Limits`; `None` for the defaults.
+        name: what to call it in messages; the path if `None`.
+
+    Returns:
+        a `Photo` with upright pixels.
+
+    Raises:
+        UserError: one line naming the file and what is wrong with it.
+    """
+    limits = limits or Limits()
+    if isinstance(source, bytes):
+        name, data = name or "input", source
+        _check_bytes(name, len(data), limits)
+    else:
+        name = name or os.fspath(source)
+        data = _read_file(pathlib.Path(source), name, limits)
+    kind = formats.identify(data, name)
+    # Without this every broken file would print Pillow's own warnings.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return _decode(data, kind, name, limits)
+        except UserError:
+            raise
+        except MemoryError as error:
+            raise UserError(f"{name}: not enough memory") from error
+        except Exception as error:  # A stranger's bytes fail in many ways.
+            reason = str(error).strip().split("\n")[0] or type(error).__name__
+            raise UserError(
+                f"{name}: damaged or cut short, cannot be decoded: {reason}"
+            ) from error
+
+
+def _read_file(path, name, limits):
+    try:
+        if path.is_file():
+            _check_bytes(name, path.stat().st_size, limits)
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{name}: cannot be read: {error.strerror}") from error
+
+
+def _check_bytes(name, size, limits):
+    if size > limits.bytes:
+        raise UserError(
+            f"{name}: {size:,} bytes, more than the {limits.bytes:,} allowed "
+            "(--max_bytes)"
+        )
+
+
+def _check_size(name, width, height, limits):
+    if width < 1 or height < 1:
+        raise UserError(f"{name}: claims a size of {width} x {height} pixels")
+    if width * height > limits.pixels:
+        raise UserError(
+            f"{name}: {width} x {height} pixels, more than the "
+            f"{limits.pixels:,} allowed (--max_pixels)"
+        )
+
+
+def _decode(data, kind, name, limits):
+    if kind == "png" and png.is_deep(data):
+        return _decode_deep_png(data, name, limits)
+    original = data
+    if kind == "tiff":
+        data, deep = _open_tiff_bytes(data, name, limits)
+    else:
+        deep = None
+    image = _open(kind, data)
+    _check_size(name, *(deep.size if deep else image.size), limits)
+    if kind != "jpeg" and getattr(image, "n_frames", 1) > 1:
+        raise UserError(
+            f"{name}: holds {image.n_frames} pictures (animation or pages); "
+            "only files of one picture are corrected"
+        )
+    photo = Photo(name, None, kind, data=original)
+    _read_metadata(photo, image)
+    if deep:
+        photo.rows = _deep_tiff_rows(image, deep, photo.orientation)
+        return photo
+    mode = _kept_mode(image, name)
+    if image.mode == "CMYK":
+        photo.notes.append("was CMYK; written as RGB")
+    elif image.mode in ("P", "PA"):
+        photo.notes.append("had a palette; written in full colour")
+    _load(image)
+    photo.rows = _image_rows(image, mode, photo)
+    if image.mode == "CMYK":
+        photo.icc = None
+    return photo
+
+
+def _open(kind, data):
+    """Opens by the one plugin meant, past Pillow's global pixel limit."""
+    if kind == "heic":
+        plugin = import_extra("pillow_heif", "heic")
+        return plugin.HeifImageFile(io.BytesIO(data))
+    module, name = _PLUGINS[kind]
+    plugin = importlib.import_module(f"PIL.{module}")
+    if kind == "avif" and not plugin.SUPPORTED:
+        raise UserError(
+            "this Pillow was built without AVIF; Pillow 11.3 or newer from "
+            "PyPI has it"
+        )
+    return getattr(plugin, name)(io.BytesIO(data))
+
+
+def _load(image):
+    image.load()
+    if not image.im:
+        raise ValueError("it holds no picture")
+
+
+def _kept_mode(image, name):
+    if image.mode not in _MODES:
+        raise UserError(
+            f"{name}: pixels of kind {image.mode} are not handled; 8 or 16 "
+            "bits per channel, grey, RGB, CMYK or palette are"
+        )
+    mode = _MODES[image.mode]
+    if "transparency" in image.info and mode in ("L", "RGB"):
+        return {"L": "LA", "RGB": "RGBA"}[mode]
+    return mode
+
+
+def _image_rows(image, mode, photo):
+    """Moves Pillow's pixels, upright, into `Rows`, strip by strip."""
+    height, width = orientation.upright_size(
+        image.height, image.width, photo.orientation
+    )
+    dtype = np.uint16 if mode == "I;16" else np.uint8
+    convert = _converter(image, mode, photo)
+    rows = Rows(height, width, _CHANNELS[mode], dtype)
+    for top in range(0, height, 256):
+        bottom = min(top + 256, height)
+        box = orientation.stored_box(
+            top, bottom, height, width, photo.orientation
+        )
+        strip = np.asarray(convert(image.crop(box)))
+        strip = strip.reshape(*strip.shape[:2], -1)
+        rows.write(top, orientation.orient(strip, photo.orientation))
+    image.close()
+    return rows
+
+
+def _converter(image, mode, photo):
+    if image.mode == mode:
+        return lambda part: part
+    if image.mode == "CMYK" and photo.icc:
+        try:
+            from PIL import ImageCms
+
+            transform = ImageCms.buildTransform(
+                io.BytesIO(photo.icc),
+                ImageCms.createProfile("sRGB"),
+                "CMYK",
+                "RGB",
+            )
+            return lambda part: ImageCms.applyTransform(part, transform)
+        except Exception as error:  # The profile is a stranger's, too.
+            photo.notes.append(f"its ICC profile is unusable ({error})")
+    if image.mode.startswith("I;16"):
+        return lambda part: np.asarray(part).astype(np.uint16)
+    if mode == "LA" and image.mode in ("1", "L"):
+        # Pillow knows a transparent grey only by way of colour.
+        return lambda part: np.asarray(part.convert("RGBA"))[..., [0, 3]]
+    return lambda part: part.convert(mode)
+
+
+def _read_metadata(photo, image):
+    info = image.info
+    photo.icc = info.get("icc_profile") or None
+    exif = info.get("exif")
+    if exif:
+        photo.exif = exif.removeprefix(b"Exif\0\0") or None
+    xmp = info.get("xmp")
+    if xmp:
+        photo.xmp = xmp.encode() if isinstance(xmp, str) else xmp
+    if photo.format == "tiff":
+        photo.orientation = _tiff_orientation(photo.data)
+        photo.carried = tiff.carried_tags(image)
+        photo.encoding["compress"] = info.get("compression") != "raw"
+        return
+    photo.orientation = _exif_orientation(photo, image)
+    if photo.format == "jpeg":
+        _read_jpeg_coding(photo, image)
+    elif photo.format == "png":
+        photo.carried = png.ancillary_chunks(photo.data)
+    elif photo.format == "webp":
+        photo.encoding["lossless"] = b"VP8L" in photo.data[12:64]
+    elif photo.format == "heic" and info.get("bit_depth", 8) > 8:
+        photo.notes.append(f"had {info['bit_depth']} bits; written with 8")
+
+
+def _read_jpeg_coding(photo, image):
+    from PIL import JpegImagePlugin
+
+    segments = jpeg.read_segments(photo.data)
+    photo.carried = jpeg.kept_segments(segments)
+    if len(photo.carried) < len(segments) and image.info.get("mp"):
+        photo.notes.append("pictures behind the first were not kept")
+    if image.mode == "CMYK":
+        return  # Its tables are for four inks.
+    photo.encoding["qtables"] = image.quantization
+    photo.encoding["progressive"] = bool(image.info.get("progressive"))
+    subsampling = JpegImagePlugin.get_sampling(image)
+    if subsampling >= 0:
+        photo.encoding["subsampling"] = subsampling
+
+
+def _exif_orientation(photo, image):
+    try:
+        value = image.getexif().get(tiff.ORIENTATION, 1)
+    except Exception:  # A stranger's bytes fail in many ways.
+        photo.notes.append("its EXIF block is damaged and was carried along")
+        return 1
+    return value if value in range(1, 9) else 1
+
+
+def _tiff_orientation(data):
+    try:
+        for at, tag, kind, _ in tiff.entries(data):
+            if tag == tiff.ORIENTATION:
+                value = tiff.get(data, at, kind)
+                return value if value in range(1, 9) else 1
+    except (ValueError, struct.error):
+        pass
+    return 1
+
+
+def _decode_deep_png(data, name, limits):
+    width, height, *_ = png.header(data)
+    _check_size(name, width, height, limits)
+    channels, strips = png.read_deep(data)
+    photo = Photo(name, None, "png", data=data)
+    photo.carried = png.ancillary_chunks(data)
+    # Reads the metadata, not the pixels.
+    image = _open("png", data)
+    photo.icc = image.info.get("icc_profile") or None
+    photo.xmp = image.info.get("xmp")
+    photo.exif = next(
+        (body for kind, body in photo.carried if kind == b"eXIf"), None
+    )
+    photo.orientation = _exif_orientation(photo, image)
+    photo.rows = _stored_rows(
+        strips, (height, width, channels), photo.orientation
+    )
+    return photo
+
+
+def _stored_rows(strips, shape, turned):
+    """Collects strips in stored order into upright `Rows` of 16 bits."""
+    height, width, channels = shape
+    rows = Rows(height, width, channels, np.uint16)
+    if turned == 1:
+        for top, strip in strips:
+            rows.write(top, strip)
+        return rows
+    stored = np.empty(shape, np.uint16)
+    for top, strip in strips:
+        stored[top : top + len(strip)] = strip
+    upright = orientation.orient(stored, turned)
+    return Rows.of_array(np.ascontiguousarray(upright))
+
+
+class _DeepTiff:
+    """How a TIFF of 16-bit colour was declared."""
+
+    def __init__(self, width, height, samples, differenced, inverted):
+        self.size = (width, height)
+        self.samples = samples
+        self.differenced = differenced
+        self.inverted = inverted
+
+
+def _open_tiff_bytes(data, name, limits):
+    """Readies a TIFF for Pillow: (bytes, `_DeepTiff` or None)."""
+    if data[2] == 43 or data[3] == 43:
+        return data, None
+    values = {}
+    for at, tag, kind, count in tiff.entries(data):
+        if kind in (3, 4) and count * (2 if kind == 3 else 4) <= 4:
+            values[tag] = tiff.get(data, at, kind)
+        elif tag in (tiff.BITS, tiff.SAMPLE_FORMAT) and kind == 3:
+            order = tiff.byte_order(data)
+            (place,) = struct.unpack_from(order + "I", data, at + 8)
+            found = set(
+                struct.unpack_from(f"{order}{min(count, 8)}H", data, place)
+            )
+            values[tag] = found.pop() if len(found) == 1 else -1
+        if tag in _RAW_TAGS:
+            raise UserError(
+                f"{name}: camera raw files ({_RAW_TAGS[tag]}) are not read; "
+                "develop it to a 16-bit TIFF first"
+            )
+    samples = values.get(tiff.SAMPLES, 1)
+    if values.get(tiff.BITS) != 16 or samples == 1:
+        return tiff.upright_copy(data), None
+    form = values.get(tiff.SAMPLE_FORMAT, 1)
+    photometric = values.get(tiff.PHOTOMETRIC)
+    planar = values.get(tiff.PLANAR, 1)
+    plain = photometric == 2 and samples in (3, 4)
+    if not (form == 1 and planar == 1 and (plain or samples == 2)):
+        raise UserError(
+            f"{name}: a 16-bit TIFF of an unusual kind (photometric "
+            f"{photometric}, {samples} samples, sample format {form}, planar "
+            f"{planar}); interleaved unsigned grey or RGB is read"
+        )
+    width, height = values[tiff.WIDTH], values[tiff.HEIGHT]
+    _check_size(name, width, height, limits)
+    grey, differenced = tiff.as_wide_grey(data, samples)
+    return grey, _DeepTiff(
+        width, height, samples, differenced, photometric == 0
+    )
+
+
+def _deep_tiff_rows(image, deep, turned):
+    _load(image)
+    width, height = deep.size
+    if image.size != (width * deep.samples, height):
+        raise ValueError("its header contradicts itself")
+
+    def strips():
+        for top in range(0, height, 256):
+            bottom = min(top + 256, height)
+            grey = image.crop((0, top, image.width, bottom))
+            samples = np.asarray(grey).astype(np.uint16)
+            if deep.differenced:
+                strip = tiff.undo_differences(samples, deep.samples)
+            else:
+                strip = samples.reshape(bottom - top, width, deep.samples)
+            if deep.inverted:
+                strip[..., 0] = 65535 - strip[..., 0]
+            yield top, strip
+
+    return _stored_rows(strips(), (height, width, deep.samples), turned)

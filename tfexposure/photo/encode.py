@@ -1,0 +1,296 @@
+"""From a `Photo` to a file, whole or not at all."""
+
+import contextlib
+import io
+import os
+import pathlib
+import tempfile
+
+import numpy as np
+
+from tfexposure.errors import UserError, import_extra
+from tfexposure.photo import formats, jpeg, orientation, png, tiff
+
+_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+
+# For files that come from a format without a quality of the same meaning.
+QUALITY = 95
+_EXIF_KINDS = frozenset(("jpeg", "png", "webp", "avif"))
+SUBSAMPLINGS = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
+
+
+def write_photo(
+    photo,
+    target,
+    *,
+    kind=None,
+    quality=None,
+    subsampling=None,
+    metadata="keep",
+):
+    """Writes a photo; the file appears only when it is complete.
+
+    Args:
+        photo: the `Photo`; its `rows` are what is written.
+        target: path, or a binary file to write to.
+        kind: key of `formats.FORMATS`; the photo's own if `None`.
+        quality: 1 to 100 for JPEG, WebP, AVIF and HEIC; `None` keeps the
+            tables of a JPEG and takes 95 elsewhere.
+        subsampling: `"4:4:4"`, `"4:2:2"` or `"4:2:0"` for JPEG; `None` keeps.
+        metadata: `"keep"`, or `"strip"` for pixels and ICC profile only.
+
+    Raises:
+        UserError: if the format cannot hold the photo or the file cannot be
+            written; an existing file is then as it was.
+    """
+    kind = kind or photo.format
+    writer = _Writer(photo, kind, quality, subsampling, metadata)
+    if not isinstance(target, (str, os.PathLike)):
+        buffer = io.BytesIO()
+        writer.write(buffer)
+        target.write(buffer.getvalue())
+        return
+    with atomic_file(target) as file:
+        writer.write(file)
+
+
+@contextlib.contextmanager
+def atomic_file(path):
+    """Opens a new file beside `path` that takes its place on success."""
+    path = pathlib.Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, part = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.name}.", suffix=".part"
+        )
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written: {error.strerror}"
+        ) from error
+    try:
+        with os.fdopen(handle, "w+b") as file:
+            yield file
+        os.chmod(part, _mode_of_new_files(path))
+        os.replace(part, path)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written: {error.strerror or error}"
+        ) from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part)
+
+
+def _mode_of_new_files(path):
+    if path.exists():
+        return path.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+class _Writer:
+    def __init__(self, photo, kind, quality, subsampling, metadata):
+        self.photo = photo
+        self.kind = kind
+        self.quality = quality
+        self.subsampling = subsampling
+        self.keep = metadata == "keep"
+        self.turned = self._written_orientation()
+
+    def _written_orientation(self):
+        """Stored order is kept where the file can say how to turn it."""
+        photo = self.photo
+        if not self.keep:
+            return 1
+        if self.kind in (photo.format, "tiff"):
+            return photo.orientation
+        tagged = photo.exif is not None and self.kind in _EXIF_KINDS
+        return photo.orientation if tagged else 1
+
+    def write(self, file):
+        photo = self.photo
+        if photo.rows.dtype == np.uint16 and self.kind not in ("png", "tiff"):
+            photo.notes.append(
+                f"16 bits per channel were cut to the 8 of {self.kind}"
+            )
+        try:
+            if self.kind == "png":
+                self._write_png(file)
+            elif self.kind == "tiff":
+                self._write_tiff(file)
+            else:
+                self._write_by_pillow(file)
+        except (UserError, OSError, MemoryError):
+            raise
+        except Exception as error:  # Metadata of strangers, again.
+            raise UserError(
+                f"{photo.name}: cannot be written as {self.kind}: {error}"
+            ) from error
+
+    def _stored_strips(self):
+        """(height, width) as stored, and the strips in that order."""
+        rows = self.photo.rows
+        height, width, channels = rows.shape
+        if self.turned == 1:
+            return rows.shape, rows.strips()
+        stored = orientation.orient(
+            rows.array(), orientation.inverse(self.turned)
+        )
+        return stored.shape, (
+            (top, stored[top : top + 128])
+            for top in range(0, stored.shape[0], 128)
+        )
+
+    def _exif(self):
+        """EXIF of the photo, its orientation that of the written pixels."""
+        if not self.keep:
+            return None
+        if self.photo.format == "tiff":
+            return tiff.exif_of_tags(self.photo.carried)
+        exif = self.photo.exif
+        if exif and self.turned != self.photo.orientation:
+            return _with_orientation(exif, self.turned)
+        return exif
+
+    def _write_png(self, file):
+        photo = self.photo
+        shape, strips = self._stored_strips()
+        if photo.format == "png":
+            chunks = [
+                (kind, body)
+                for kind, body in photo.carried
+                if self.keep or kind in (b"iCCP", b"sRGB", b"gAMA", b"cHRM")
+            ]
+            if photo.icc is None:
+                chunks = [c for c in chunks if c[0] != b"iCCP"]
+        else:
+            chunks = [png.profile_chunk(photo.icc)] if photo.icc else []
+            exif = self._exif()
+            if exif:
+                chunks.append((b"eXIf", exif))
+            if photo.xmp and self.keep:
+                chunks.append(png.text_chunk(b"XML:com.adobe.xmp", photo.xmp))
+            self._note_lost_iptc()
+        png.write(file, shape, photo.rows.dtype, strips, chunks)
+
+    def _write_tiff(self, file):
+        photo = self.photo
+        shape, strips = self._stored_strips()
+        if not self.keep:
+            tags = {}
+        elif photo.format == "tiff":
+            tags = photo.carried
+        else:
+            tags = tiff.tags_of_exif(photo.exif, photo.xmp)
+            self._note_lost_iptc()
+        tiff.write(
+            file,
+            shape,
+            photo.rows.dtype,
+            strips,
+            tags=tags,
+            icc=photo.icc,
+            orientation=self.turned,
+            compress=photo.encoding.get("compress", True),
+        )
+
+    def _write_by_pillow(self, file):
+        options = {"icc_profile": self.photo.icc}
+        if self.kind == "jpeg":
+            self._write_jpeg(file)
+            return
+        if self.kind == "heic":
+            import_extra("pillow_heif", "heic").register_heif_opener()
+        elif self.kind == "bmp":
+            options = {}
+        if self.kind in ("webp", "avif", "heic"):
+            options["quality"] = self.quality or QUALITY
+            exif = self._exif()
+            if exif:
+                options["exif"] = b"Exif\0\0" + exif
+            if self.photo.xmp and self.keep:
+                options["xmp"] = self.photo.xmp
+            self._note_lost_iptc()
+        if self.kind == "webp":
+            lossless = self.photo.encoding.get("lossless", False)
+            options["lossless"] = lossless and self.quality is None
+            options["exact"] = True
+        elif self.kind == "avif":
+            options["subsampling"] = self.subsampling or "4:4:4"
+        self._image().save(file, formats.FORMATS[self.kind][0], **options)
+
+    def _write_jpeg(self, file):
+        photo = self.photo
+        if photo.has_alpha:
+            photo.notes.append("alpha cannot be kept in JPEG")
+        options = dict(photo.encoding) if photo.format == "jpeg" else {}
+        if self.quality is not None or "qtables" not in options:
+            options.pop("qtables", None)
+            options["quality"] = self.quality or QUALITY
+        if self.subsampling is not None:
+            options["subsampling"] = SUBSAMPLINGS[self.subsampling]
+        options.setdefault("subsampling", 0)
+        if photo.colours == 1:
+            options.pop("subsampling")
+        buffer = io.BytesIO()
+        self._image().save(buffer, "JPEG", **options)
+        if photo.format == "jpeg":
+            segments = [
+                (marker, body)
+                for marker, body in photo.carried
+                if self.keep or body.startswith(b"ICC_PROFILE\0")
+            ]
+            if photo.icc is None:
+                segments = [
+                    segment
+                    for segment in segments
+                    if not segment[1].startswith(b"ICC_PROFILE\0")
+                ]
+        else:
+            xmp = photo.xmp if self.keep else None
+            segments = jpeg.new_segments(self._exif(), xmp, photo.icc)
+        file.write(jpeg.insert_segments(buffer.getvalue(), segments))
+
+    def _image(self):
+        """Pillow's image of the stored pixels, 8 bits a channel."""
+        from PIL import Image
+
+        rows = self.photo.rows
+        height, width, channels = rows.shape
+        if self.kind == "jpeg" or self.kind == "bmp":
+            channels = self.photo.colours
+        stored = orientation.upright_size(height, width, self.turned)
+        image = Image.new(_MODES[channels], stored[::-1])
+        for top, strip in rows.strips():
+            strip = strip[..., :channels]
+            if strip.dtype == np.uint16:
+                strip = (
+                    (strip.astype(np.uint32) * 255 + 32767) // 65535
+                ).astype(np.uint8)
+            box = orientation.stored_box(
+                top, top + len(strip), height, width, self.turned
+            )
+            strip = orientation.orient(strip, orientation.inverse(self.turned))
+            strip = strip[..., 0] if channels == 1 else strip
+            image.paste(Image.fromarray(np.ascontiguousarray(strip)), box[:2])
+        return image
+
+    def _note_lost_iptc(self):
+        photo = self.photo
+        carried = photo.carried or ()
+        if photo.format == "jpeg":
+            lost = any(marker == 0xED for marker, _ in carried)
+        else:
+            lost = photo.format == "tiff" and 33723 in carried
+        if lost and self.keep and photo.format != self.kind:
+            photo.notes.append(f"IPTC cannot be kept in {self.kind}")
+
+
+def _with_orientation(exif, value):
+    """The EXIF block with another orientation, all else byte for byte."""
+    block = bytearray(exif)
+    for at, tag, kind, count in tiff.entries(block):
+        if tag == tiff.ORIENTATION and count == 1:
+            tiff.put(block, at, kind, value)
+    return bytes(block)

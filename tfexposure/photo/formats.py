@@ -1,0 +1,93 @@
+"""The file formats the photo tool reads and writes, told by their content."""
+
+import pathlib
+
+from tfexposure.errors import UserError
+
+# name -> (Pillow's name, suffixes; the first is the one written).
+FORMATS = {
+    "jpeg": ("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")),
+    "png": ("PNG", (".png",)),
+    "tiff": ("TIFF", (".tif", ".tiff")),
+    "webp": ("WEBP", (".webp",)),
+    "avif": ("AVIF", (".avif",)),
+    "heic": ("HEIF", (".heic", ".heif", ".hif")),
+    "bmp": ("BMP", (".bmp", ".dib")),
+}
+
+SUFFIXES = {
+    suffix: name for name, (_, known) in FORMATS.items() for suffix in known
+}
+
+# Raw files wear a TIFF header, behind which Pillow finds only a thumbnail.
+RAW_SUFFIXES = frozenset(
+    ".3fr .arw .cr2 .cr3 .dng .erf .iiq .kdc .mef .mos .mrw .nef .nrw .orf "
+    ".pef .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f".split()
+)
+
+_AVIF_BRANDS = {b"avif", b"avis"}
+_HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"}
+
+ACCEPTED = "JPEG, PNG, TIFF, WebP, AVIF, HEIC and BMP"
+
+
+def sniff(data):
+    """Names the format of a file's first bytes, or `None`."""
+    if data[:3] == b"\xff\xd8\xff":
+        return "jpeg"
+    if data[:8] == b"\x89PNG\r\n\x1a\n":
+        return "png"
+    if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return "tiff"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "webp"
+    if data[4:8] == b"ftyp":
+        brands = {data[i : i + 4] for i in range(8, min(len(data), 64), 4)}
+        if brands & _AVIF_BRANDS:
+            return "avif"
+        if brands & _HEIC_BRANDS:
+            return "heic"
+    if data[:2] == b"BM":
+        return "bmp"
+    return None
+
+
+def identify(data, name):
+    """Names the format of a photo, or says why it is refused.
+
+    Args:
+        data: bytes of the file.
+        name: file name, of which only the suffix counts.
+
+    Returns:
+        a key of `FORMATS`.
+
+    Raises:
+        UserError: empty, unknown or refused format, or a suffix that names
+            another format than the content.
+    """
+    if not data:
+        raise UserError(f"{name}: the file is empty (0 bytes)")
+    suffix = pathlib.PurePath(name).suffix.lower()
+    if suffix in RAW_SUFFIXES:
+        raise UserError(
+            f"{name}: camera raw files are not read; develop it to a 16-bit "
+            "TIFF first"
+        )
+    found = sniff(data)
+    if found is None:
+        if data[:4] == b"GIF8":
+            raise UserError(
+                f"{name}: GIF is not read (256 colours, perhaps animated); "
+                "save it as PNG first"
+            )
+        raise UserError(
+            f"{name}: not a photo in a known format; {ACCEPTED} are read"
+        )
+    named = SUFFIXES.get(suffix)
+    if named is not None and named != found:
+        raise UserError(
+            f"{name}: named {suffix} but its content is "
+            f"{FORMATS[found][0]}; rename it to {FORMATS[found][1][0]}"
+        )
+    return found

@@ -1,0 +1,111 @@
+"""How a photo is exposed: clipped shares, estimated shift, a verdict."""
+
+import dataclasses
+
+import numpy as np
+
+from tfexposure.photo import colour
+
+# A channel from here on is called clipped: JPEG ripples keep white regions
+# from being 255 throughout.
+CLIPPED = 250 / 255
+
+WELL_EXPOSED = "well exposed"
+GAIN = "recoverable by gain"
+INVENTION = "needs invention"
+
+# Below this many stops of overexposure nothing is worth changing.
+MIN_STOPS = 0.35
+# From this share of clipped pixels on a gain alone leaves white holes.
+MIN_CLIPPED = 0.01
+
+
+@dataclasses.dataclass(frozen=True)
+class Inspection:
+    """Facts about one photo's exposure.
+
+    Attributes:
+        clipped: share of pixels with any clipped channel, 0 to 1.
+        clipped_channels: the same of each channel, R, G, B or grey.
+        stops: estimated overexposure, in stops; 0 for none.
+        tau: the same as a fraction of full light that became white, 2^-stops.
+        verdict: `WELL_EXPOSED`, `GAIN` or `INVENTION`.
+        histogram: int (colours, 256), levels of the photo's own channels.
+    """
+
+    clipped: float
+    clipped_channels: tuple
+    stops: float
+    tau: float
+    verdict: str
+    histogram: np.ndarray = dataclasses.field(repr=False, compare=False)
+
+
+def inspect_rows(rows, colours, space):
+    """Inspects a picture strip by strip.
+
+    Args:
+        rows: `Rows`.
+        colours: 1 or 3, how many channels of `rows` are not alpha.
+        space: conversion to sRGB, as from `colour.colour_of`.
+
+    Returns:
+        an `Inspection`.
+    """
+    histogram = np.zeros((colours, 256), np.int64)
+    luma = np.zeros(256, np.int64)
+    clipped_any, clipped_each, count = 0, np.zeros(colours, np.int64), 0
+    for _, strip in rows.strips():
+        pixels = strip[..., :colours]
+        if strip.shape[2] in (2, 4):
+            # What cannot be seen does not count.
+            pixels = pixels[strip[..., -1] > 0][:, None]
+        count += pixels.shape[0] * pixels.shape[1]
+        clipped = pixels >= CLIPPED * rows.maximum
+        clipped_any += int(clipped.any(-1).sum())
+        clipped_each += clipped.sum((0, 1))
+        levels = pixels if rows.maximum == 255 else pixels >> 8
+        for channel in range(colours):
+            histogram[channel] += np.bincount(
+                levels[..., channel].ravel(), minlength=256
+            )
+        luma += _luma_histogram(pixels, rows.maximum, space)
+    count = max(count, 1)
+    stops = estimate_stops(luma / max(luma.sum(), 1), clipped_any / count)
+    return Inspection(
+        clipped=clipped_any / count,
+        clipped_channels=tuple(float(n) / count for n in clipped_each),
+        stops=stops,
+        tau=2.0**-stops,
+        verdict=_verdict(stops, clipped_any / count),
+        histogram=histogram,
+    )
+
+
+def _luma_histogram(pixels, maximum, space):
+    values = pixels[::2].astype(np.float32) / maximum
+    if values.shape[-1] == 3:
+        values = np.clip(space.to_srgb(values), 0, 1) @ colour.LUMA
+    levels = np.rint(values * 255).astype(np.int64)
+    return np.bincount(levels.ravel(), minlength=256)
+
+
+def _verdict(stops, clipped):
+    if stops < MIN_STOPS:
+        return WELL_EXPOSED
+    return INVENTION if clipped >= MIN_CLIPPED else GAIN
+
+
+def estimate_stops(luma, clipped):
+    """Guesses the overexposure of a photo from its look alone.
+
+    Args:
+        luma: shares of the 256 levels of luma, sRGB-encoded.
+        clipped: share of pixels with a clipped channel.
+
+    Returns:
+        stops >= 0. A photo of snow looks like an overexposed one, so this is
+        a guess; docs/correct.md says how good.
+    """
+    mean = float(luma @ np.arange(256)) / 255
+    return max(0.0, 2.5 * (mean - 0.5) + 1.5 * clipped**0.5)

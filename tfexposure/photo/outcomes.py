@@ -1,0 +1,65 @@
+"""What became of each photo: the table and the JSON report."""
+
+import dataclasses
+import json
+import shutil
+
+from tfexposure.photo import encode
+
+CORRECTED, UNCHANGED = "corrected", "unchanged"
+SKIPPED, FAILED = "skipped", "failed"
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What became of one photo; a row of the table and of the JSON report."""
+
+    file: str
+    output: str | None
+    status: str
+    verdict: str | None = None
+    clipped_before: float | None = None
+    clipped_after: float | None = None
+    tau: float | None = None
+    stops: float | None = None
+    seconds: float = 0.0
+    error: str | None = None
+    notes: list = dataclasses.field(default_factory=list)
+
+
+def write_json(path, outcomes):
+    """Writes the outcomes as a JSON list, atomically."""
+    rows = [dataclasses.asdict(outcome) for outcome in outcomes]
+    with encode.atomic_file(path) as file:
+        file.write(json.dumps(rows, indent=2).encode() + b"\n")
+
+
+def table(outcomes):
+    """The outcomes as lines of text, no wider than the terminal likes."""
+    width = min(max(shutil.get_terminal_size().columns - 52, 20), 60)
+    lines = [
+        f"{'photo':{width}} {'status':9} {'clipped before/after':>20} "
+        f"{'tau':>5} {'s':>6}"
+    ]
+    for outcome in outcomes:
+        name = outcome.file
+        if len(name) > width:
+            name = "..." + name[3 - width :]
+        shares = ""
+        if outcome.clipped_before is not None:
+            shares = (
+                f"{outcome.clipped_before:7.2%} / {outcome.clipped_after:7.2%}"
+            )
+        tau = "" if outcome.tau is None else f"{outcome.tau:.2f}"
+        lines.append(
+            f"{name:{width}} {outcome.status:9} {shares:>20} {tau:>5} "
+            f"{outcome.seconds:6.1f}"
+        )
+    counts = {}
+    for outcome in outcomes:
+        counts[outcome.status] = counts.get(outcome.status, 0) + 1
+    lines.append(
+        f"{len(outcomes)} photos: "
+        + ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
+    )
+    return "\n".join(lines)

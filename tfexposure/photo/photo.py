@@ -1,0 +1,63 @@
+"""A photo between its decoding and its encoding."""
+
+import dataclasses
+
+from tfexposure.photo.rows import Rows
+
+# Stated in docs/correct.md; `--max_pixels` and `--max_bytes` change them.
+MAX_PIXELS = 250_000_000
+MAX_BYTES = 1_000_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What a file may claim before it is refused unread.
+
+    Attributes:
+        pixels: most pixels of a picture, checked before pixels are decoded.
+        bytes: most bytes of a file.
+    """
+
+    pixels: int = MAX_PIXELS
+    bytes: int = MAX_BYTES
+
+
+@dataclasses.dataclass
+class Photo:
+    """Pixels and everything else a file holds.
+
+    Attributes:
+        name: what error messages call the photo.
+        rows: upright pixels: grey or RGB, then alpha; uint8 or uint16.
+        format: a key of `formats.FORMATS`, such as `"jpeg"`.
+        orientation: EXIF orientation of the stored pixels, 1 to 8.
+        icc: bytes of the embedded ICC profile, or `None`.
+        exif: bytes of the EXIF block without prefix (a small TIFF), or None.
+        xmp: bytes of the XMP packet, or `None`.
+        carried: what the file's own format keeps beside the pixels, byte for
+            byte: JPEG segments, PNG chunks or TIFF tags.
+        encoding: how the file was compressed: JPEG tables, subsampling...
+        data: the file itself.
+        notes: sentences for the user on what could not be kept.
+    """
+
+    name: str
+    rows: Rows
+    format: str
+    orientation: int = 1
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    carried: object = None
+    encoding: dict = dataclasses.field(default_factory=dict)
+    data: bytes = b""
+    notes: list = dataclasses.field(default_factory=list)
+
+    @property
+    def colours(self):
+        """1 for a grey photo, 3 for one in colour; alpha not counted."""
+        return 1 if self.rows.shape[2] <= 2 else 3
+
+    @property
+    def has_alpha(self):
+        return self.rows.shape[2] in (2, 4)

@@ -1,0 +1,283 @@
+"""One way to run a generator, whatever file it comes in.
+
+A runner takes float32 (H, W, 3), RGB, sRGB-encoded, in [0, 1] and answers the
+same shape and range. TensorFlow or LiteRT is imported by the runner that
+needs it, when it is opened.
+"""
+
+import json
+import os
+import pathlib
+import threading
+import zipfile
+
+import numpy as np
+
+from tfexposure.errors import UserError, import_extra
+
+# For models that carry no manifest: above the 102 pixels measured for the
+# default U-Net from any pixel, and a multiple of its stride.
+UNKNOWN_HALO = 112
+HALO = 96
+STRIDE = 16
+
+MODEL_KINDS = (
+    "a SavedModel folder, a .tflite file or the folder of a training run"
+)
+
+
+class Runner:
+    """Restores one window of a photo.
+
+    Attributes:
+        halo: pixels around a window on which its inner pixels depend.
+        stride: total stride of the network; windows start at its multiples.
+        fixed_size: (height, width) of the only input size, or `None`.
+        thumbnail: side in pixels of the small copy of the whole photo that
+            the network takes beside each window, or `None`.
+        concurrent: whether several threads may call `restore` at once.
+    """
+
+    halo = UNKNOWN_HALO
+    stride = STRIDE
+    fixed_size = None
+    thumbnail = None
+    concurrent = False
+
+    def restore(self, image, thumbnail=None):
+        """Restores float32 (H, W, 3) in [0, 1]; the same shape comes back.
+
+        Args:
+            image: window of the photo, any size if `fixed_size` is `None`.
+            thumbnail: float32 (T, T, 3), the whole photo resized by area,
+                where `self.thumbnail` is T.
+        """
+        raise NotImplementedError
+
+    def _apply_manifest(self, manifest):
+        if manifest is None:
+            return
+        for name, default in (("halo", HALO), ("stride", STRIDE)):
+            value = manifest.get(name, default)
+            if not isinstance(value, int) or value < (name == "stride"):
+                raise UserError(
+                    f"the model's manifest has {name} {value!r}; expected a "
+                    "whole number of pixels"
+                )
+            setattr(self, name, value)
+        self.thumbnail = manifest.get("thumbnail")
+
+
+class SavedModelRunner(Runner):
+    """Runs the signature `serving_default` of a SavedModel."""
+
+    def __init__(self, folder):
+        tensorflow = import_extra("tensorflow", "cpu")
+        self._constant = tensorflow.constant
+        try:
+            self._model = tensorflow.saved_model.load(os.fspath(folder))
+        except Exception as error:  # Many kinds, all about the files.
+            raise UserError(
+                f"{folder}: not a SavedModel that loads ({_line(error)})"
+            ) from error
+        signatures = self._model.signatures
+        if "serving_default" not in signatures:
+            raise UserError(
+                f"{folder}: has no signature serving_default; it has "
+                f"{', '.join(sorted(signatures)) or 'none'}"
+            )
+        self._call = signatures["serving_default"]
+        inputs = self._call.structured_input_signature[1]
+        _check_names(folder, inputs, self._call.structured_outputs)
+        shape = inputs["image"].shape
+        if shape[1] is not None and shape[2] is not None:
+            self.fixed_size = (shape[1], shape[2])
+        manifest = pathlib.Path(folder, "assets.extra", "manifest.json")
+        self._apply_manifest(
+            json.loads(manifest.read_text()) if manifest.exists() else None
+        )
+        self.thumbnail = _thumbnail_side(
+            folder, inputs, self.thumbnail, lambda spec: spec.shape[1]
+        )
+        # A tf.function serves several threads, each with its own call.
+        self.concurrent = True
+
+    def restore(self, image, thumbnail=None):
+        inputs = {"image": self._constant(image[None])}
+        if self.thumbnail:
+            inputs["thumbnail"] = self._constant(thumbnail[None])
+        return self._call(**inputs)["restored"].numpy()[0]
+
+
+class LiteRunner(Runner):
+    """Runs the signature `serving_default` of a .tflite file."""
+
+    def __init__(self, path, threads=None):
+        litert = import_extra("ai_edge_litert.interpreter", "lite")
+        try:
+            self._interpreter = litert.Interpreter(
+                os.fspath(path), num_threads=threads or os.cpu_count()
+            )
+            signatures = self._interpreter.get_signature_list()
+        except (ValueError, RuntimeError) as error:
+            raise UserError(
+                f"{path}: not a .tflite file that loads ({_line(error)})"
+            ) from error
+        if "serving_default" not in signatures:
+            raise UserError(
+                f"{path}: has no signature serving_default; it has "
+                f"{', '.join(sorted(signatures)) or 'none'}"
+            )
+        self._call = self._interpreter.get_signature_runner("serving_default")
+        self._inputs = self._call.get_input_details()
+        self._outputs = self._call.get_output_details()
+        _check_names(path, self._inputs, self._outputs)
+        shape = self._inputs["image"]["shape_signature"]
+        if shape[1] > 0 and shape[2] > 0:
+            self.fixed_size = (int(shape[1]), int(shape[2]))
+        self._apply_manifest(_zipped_manifest(path))
+        self.thumbnail = _thumbnail_side(
+            path,
+            self._inputs,
+            self.thumbnail,
+            lambda details: details["shape_signature"][1],
+        )
+        self._lock = threading.Lock()
+
+    def restore(self, image, thumbnail=None):
+        inputs = {"image": _quantize(image[None], self._inputs["image"])}
+        if self.thumbnail:
+            inputs["thumbnail"] = _quantize(
+                thumbnail[None], self._inputs["thumbnail"]
+            )
+        with self._lock:  # The interpreter has one set of tensors.
+            restored = self._call(**inputs)["restored"]
+        return _dequantize(restored, self._outputs["restored"])[0]
+
+
+class GeneratorRunner(Runner):
+    """Runs the generator of a training run, rebuilt from its folder."""
+
+    def __init__(self, run_dir):
+        tensorflow = import_extra("tensorflow", "cpu")
+        from tfexposure import serving
+
+        generator = serving.load_generator(run_dir)
+        self._constant = tensorflow.constant
+        self._call = tensorflow.function(
+            lambda image: generator(image, training=False),
+            input_signature=[
+                tensorflow.TensorSpec((1, None, None, 3), "float32")
+            ],
+        )
+
+    def restore(self, image, thumbnail=None):
+        return self._call(self._constant(image[None])).numpy()[0]
+
+
+def open_runner(model=None):
+    """Opens a generator for restoring photos.
+
+    Args:
+        model: SavedModel folder, `.tflite` file or run folder; a `Runner` is
+            returned as it is; `None` means the weights tfexposure ships.
+
+    Returns:
+        a `Runner`.
+
+    Raises:
+        UserError: if `model` is none of these or does not load.
+    """
+    if isinstance(model, Runner):
+        return model
+    if model is None:
+        return _open_shipped()
+    path = pathlib.Path(model)
+    if path.is_file() and path.suffix == ".tflite":
+        return LiteRunner(path)
+    folder = _saved_model_folder(path)
+    if folder is not None:
+        return SavedModelRunner(folder)
+    if (path / "config.json").is_file():
+        return GeneratorRunner(path)
+    found = "holds none of these" if path.exists() else "does not exist"
+    raise UserError(f"--model={model}: expected {MODEL_KINDS}; it {found}")
+
+
+def _open_shipped():
+    raise UserError(
+        "--model is needed: this version of tfexposure ships no weights. "
+        f"Give {MODEL_KINDS}."
+    )
+
+
+def _saved_model_folder(path):
+    """The folder itself, or its highest version as a server would take it."""
+    if (path / "saved_model.pb").is_file():
+        return path
+    if not path.is_dir():
+        return None
+    versions = [
+        child
+        for child in path.iterdir()
+        if child.name.isdigit() and (child / "saved_model.pb").is_file()
+    ]
+    return max(versions, key=lambda child: int(child.name), default=None)
+
+
+def _check_names(model, inputs, outputs):
+    expected = {"image"} | ({"thumbnail"} & set(inputs))
+    if set(inputs) != expected or "restored" not in outputs:
+        raise UserError(
+            f"{model}: serving_default should take image (and perhaps "
+            "thumbnail) and answer restored; it takes "
+            f"{', '.join(sorted(inputs))} and answers "
+            f"{', '.join(sorted(outputs))}"
+        )
+
+
+def _thumbnail_side(model, inputs, side, declared_side):
+    if "thumbnail" not in inputs:
+        return None
+    declared = declared_side(inputs["thumbnail"])
+    if declared is not None and declared > 0:
+        return int(declared)
+    if not side:
+        raise UserError(
+            f"{model}: takes a thumbnail, but neither its signature nor its "
+            "manifest says of which size"
+        )
+    return int(side)
+
+
+def _zipped_manifest(path):
+    """The member `manifest.json` of a zip appended to the file, if any."""
+    if not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as members:
+        if "manifest.json" not in members.namelist():
+            return None
+        return json.loads(members.read("manifest.json"))
+
+
+def _quantize(values, details):
+    dtype = np.dtype(details["dtype"])
+    if dtype.kind == "f":
+        return values.astype(dtype)
+    scale, zero_point = details["quantization"]
+    limits = np.iinfo(dtype)
+    levels = np.rint(values / scale) + zero_point
+    return np.clip(levels, limits.min, limits.max).astype(dtype)
+
+
+def _dequantize(values, details):
+    if values.dtype.kind == "f":
+        return values.astype(np.float32)
+    scale, zero_point = details["quantization"]
+    return (values.astype(np.float32) - zero_point) * np.float32(scale)
+
+
+def _line(error):
+    """The first line of an error's message, in short."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:200]

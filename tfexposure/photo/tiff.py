@@ -1,0 +1,256 @@
+"""TIFF beyond what Pillow does: 16-bit colour, and tags kept as they were.
+
+Pillow cuts 16-bit RGB to 8 bits but decodes 16-bit grey in full. RGB samples
+that lie side by side are, byte for byte, those of a grey picture three times
+as wide; so the header is rewritten to say that, and Pillow's libtiff undoes
+whatever compression there is. Reference: Adobe, TIFF revision 6.0.
+"""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+from PIL import TiffImagePlugin
+
+WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
+STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP = 273, 274, 277, 278
+STRIP_BYTES, PLANAR, PREDICTOR, TILE_WIDTH = 279, 284, 317, 322
+EXTRA_SAMPLES, SAMPLE_FORMAT, XMP, ICC = 338, 339, 700, 34675
+EXIF_IFD, GPS_IFD, INTEROP_IFD = 34665, 34853, 40965
+
+# Tags that say how the pixels are coded, or that point into the old file:
+# tiles, colour map, JPEG tables, sub-pictures and their like.
+_CODING = frozenset(
+    (254, 255, 266, 280, 281, 288, 289, 292, 293, 301, 318, 319, 320, 323,
+     324, 325, 330, 332, 333, 334, 336, 340, 341, 347, 512, 513, 514, 519,
+     520, 521, 529, 530, 531, 532, WIDTH, HEIGHT, BITS, COMPRESSION,
+     PHOTOMETRIC, STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP,
+     STRIP_BYTES, PLANAR, PREDICTOR, TILE_WIDTH, EXTRA_SAMPLES,
+     SAMPLE_FORMAT, ICC)
+)  # fmt: skip
+# XMP, IPTC and Photoshop's blocks have places of their own in other formats.
+_NOT_EXIF = frozenset((XMP, 33723, 34377))
+_LONG, _SHORT, _UNDEFINED, _BYTE = 4, 3, 7, 1
+_DEFLATE, _RAW = 8, 1
+_STRIP_BYTES = 1 << 20
+
+
+def upright_copy(data):
+    """A copy whose orientation tag says 1, so that Pillow leaves it be.
+
+    Pillow turns a TIFF upright by itself, in a second copy of the picture.
+    """
+    data = bytearray(data)
+    for at, tag, kind, count in entries(data):
+        if tag == ORIENTATION and kind == _SHORT and count == 1:
+            put(data, at, _SHORT, 1)
+    return data
+
+
+def as_wide_grey(data, samples):
+    """A copy that declares interleaved 16-bit samples as one wide grey row.
+
+    Args:
+        data: bytes of a classic TIFF with `samples` 16-bit samples a pixel.
+        samples: 2, 3 or 4.
+
+    Returns:
+        (bytearray, whether rows hold differences to the left neighbour).
+    """
+    data = upright_copy(data)
+    differenced = False
+    for at, tag, kind, _ in entries(data):
+        if tag in (WIDTH, TILE_WIDTH):
+            put(data, at, _LONG, samples * get(data, at, kind))
+        elif tag == BITS:
+            put(data, at, _SHORT, 16)
+        elif tag in (SAMPLES, SAMPLE_FORMAT, PHOTOMETRIC):
+            put(data, at, _SHORT, 1)
+        elif tag == PREDICTOR:
+            differenced = get(data, at, kind) == 2
+            put(data, at, _SHORT, 1)
+        elif tag == EXTRA_SAMPLES:
+            # A tag of no meaning, at the same place in the sorted list.
+            struct.pack_into(byte_order(data) + "H", data, at, 337)
+    return data, differenced
+
+
+def byte_order(data):
+    return "<" if data[:2] == b"II" else ">"
+
+
+def entries(data):
+    """Yields (offset, tag, type, count) of the first directory's entries."""
+    order = byte_order(data)
+    if struct.unpack_from(order + "H", data, 2)[0] != 42:
+        raise ValueError("it is a BigTIFF, of which only 8 bits are read")
+    (at,) = struct.unpack_from(order + "I", data, 4)
+    (entries,) = struct.unpack_from(order + "H", data, at)
+    for offset in range(at + 2, at + 2 + 12 * entries, 12):
+        yield (offset, *struct.unpack_from(order + "HHI", data, offset))
+
+
+def get(data, at, kind):
+    code = "H" if kind == _SHORT else "I"
+    return struct.unpack_from(byte_order(data) + code, data, at + 8)[0]
+
+
+def put(data, at, kind, value):
+    code = "HH" if kind == _SHORT else "I"
+    values = (value, 0) if kind == _SHORT else (value,)
+    struct.pack_into(
+        byte_order(data) + "HI" + code, data, at + 2, kind, 1, *values
+    )
+
+
+def undo_differences(grey, samples):
+    """Sums up horizontal differences (predictor 2), in place of libtiff."""
+    height, width = grey.shape
+    pixels = grey.reshape(height, width // samples, samples)
+    return np.cumsum(pixels, axis=1, dtype=np.uint16)
+
+
+def carried_tags(image):
+    """The tags of an opened TIFF that belong to the photo.
+
+    Returns:
+        dict tag -> (type, value); EXIF and GPS as nested dicts.
+    """
+    tags = {}
+    directory = image.tag_v2
+    exif = image.getexif()
+    for tag in directory:
+        if tag in _CODING:
+            continue
+        if tag in (EXIF_IFD, GPS_IFD):
+            nested = dict(exif.get_ifd(tag))
+            nested.pop(INTEROP_IFD, None)
+            tags[tag] = (_LONG, nested)
+        else:
+            tags[tag] = (directory.tagtype[tag], directory[tag])
+    return tags
+
+
+def tags_of_exif(exif, xmp):
+    """Tags for a TIFF made from another format's EXIF block and XMP."""
+    tags = {}
+    if exif:
+        from PIL import Image
+
+        block = Image.Exif()
+        block.load(b"Exif\0\0" + exif)
+        directory = TiffImagePlugin.ImageFileDirectory_v2()
+        for tag in block:
+            if tag in (EXIF_IFD, GPS_IFD):
+                nested = dict(block.get_ifd(tag))
+                nested.pop(INTEROP_IFD, None)
+                tags[tag] = (_LONG, nested)
+            elif tag not in _CODING:
+                directory[tag] = block[tag]
+                tags[tag] = (directory.tagtype[tag], directory[tag])
+    if xmp:
+        tags[XMP] = (_BYTE, xmp)
+    return tags
+
+
+def exif_of_tags(tags):
+    """An EXIF block made of a TIFF's own tags; `None` if there are none."""
+    directory = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II")
+    for tag, (kind, value) in tags.items():
+        if tag not in _NOT_EXIF:
+            directory[tag] = value
+            directory.tagtype[tag] = kind
+    if not len(directory):
+        return None
+    return struct.pack("<2sHI", b"II", 42, 8) + directory.tobytes(8)
+
+
+def write(file, shape, dtype, strips, *, tags, icc, orientation, compress):
+    """Writes a TIFF of 8 or 16 bits, strip by strip.
+
+    Args:
+        file: seekable binary file, empty.
+        shape: (H, W, C), C from 1 to 4.
+        dtype: uint8 or uint16.
+        strips: yields (top, rows (n, W, C)), in order.
+        tags: dict tag -> (type, value) to carry over.
+        icc: profile to embed, or `None`.
+        orientation: EXIF orientation of the stored pixels.
+        compress: whether to compress (deflate, with differences).
+    """
+    height, width, channels = shape
+    dtype = np.dtype(dtype).newbyteorder("<")
+    per_strip = max(1, _STRIP_BYTES // (width * channels * dtype.itemsize))
+    file.write(struct.pack("<2sHI", b"II", 42, 0))
+    offsets, sizes = [], []
+    for rows in _regroup(strips, per_strip):
+        if compress:
+            rows[:, 1:] -= rows[:, :-1].copy()
+        body = rows.astype(dtype).tobytes()
+        if compress:
+            body = zlib.compress(body)
+        if file.tell() + len(body) >= 1 << 32:
+            raise ValueError("it is too large for a TIFF of 4 GiB")
+        offsets.append(file.tell())
+        sizes.append(len(body))
+        file.write(body + b"\0" * (len(body) % 2))
+    ifd = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II")
+    for tag, (kind, value) in tags.items():
+        ifd[tag] = value
+        ifd.tagtype[tag] = kind
+    ifd[WIDTH], ifd[HEIGHT] = width, height
+    ifd[BITS] = (8 * dtype.itemsize,) * channels
+    ifd[COMPRESSION] = _DEFLATE if compress else _RAW
+    ifd[PHOTOMETRIC] = 1 if channels <= 2 else 2
+    ifd[ORIENTATION] = orientation
+    ifd[SAMPLES], ifd[ROWS_PER_STRIP], ifd[PLANAR] = channels, per_strip, 1
+    ifd[STRIP_BYTES] = tuple(sizes)
+    ifd.tagtype[STRIP_BYTES] = _LONG
+    if compress:
+        ifd[PREDICTOR] = 2
+    if channels in (2, 4):
+        ifd[EXTRA_SAMPLES] = 2  # Alpha, not multiplied into the colours.
+    if icc:
+        ifd[ICC] = icc
+        ifd.tagtype[ICC] = _UNDEFINED
+    ifd[STRIP_OFFSETS] = (0,) * len(offsets)
+    ifd.tagtype[STRIP_OFFSETS] = _LONG
+    start = file.tell()
+    file.write(_with_strip_offsets(ifd.tobytes(start), offsets, start))
+    file.seek(4)
+    file.write(struct.pack("<I", start))
+    file.seek(0, io.SEEK_END)
+
+
+def _with_strip_offsets(directory, offsets, start):
+    """Fills in where the strips are.
+
+    Pillow's writer takes offsets to count from the directory's end; here the
+    strips lie before the directory, so the numbers are put in afterwards.
+    """
+    directory = bytearray(directory)
+    (entries,) = struct.unpack_from("<H", directory)
+    for at in range(2, 2 + 12 * entries, 12):
+        if struct.unpack_from("<H", directory, at)[0] == STRIP_OFFSETS:
+            place = at + 8
+            if len(offsets) > 1:
+                place = struct.unpack_from("<I", directory, place)[0] - start
+            struct.pack_into(f"<{len(offsets)}I", directory, place, *offsets)
+    return bytes(directory)
+
+
+def _regroup(strips, size):
+    """Copies rows into strips of `size` rows; the last may be shorter."""
+    pending, count = [], 0
+    for _, rows in strips:
+        while len(rows):
+            part = rows[: size - count]
+            rows = rows[len(part) :]
+            pending.append(part)
+            count += len(part)
+            if count == size:
+                yield np.concatenate(pending)
+                pending, count = [], 0
+    if pending:
+        yield np.concatenate(pending)
