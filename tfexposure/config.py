@@ -116,11 +116,42 @@ class TrainConfig:
     global_batch_size: int = _field(16, "Photos per step, all replicas.")
     learning_rate: float = _field(2e-4, "Of both Adam optimisers.")
     beta_1: float = _field(0.5, "Of both Adam optimisers.")
+    schedule: str = _field(
+        "constant",
+        "Course of the learning rate; linear and cosine fall to 0 over the "
+        "second half of the steps.",
+        ("constant", "linear", "cosine"),
+    )
+    clip_norm: float = _field(
+        0.0, "Greatest global norm of a network's gradients; 0: no clipping."
+    )
+    ema: float = _field(
+        0.999, "Momentum of the generator's averaged weights; 0: none."
+    )
+    precision: str = _field(
+        "float32",
+        "Of activations; weights stay float32.",
+        ("float32", "bfloat16", "float16"),
+    )
+    jit_compile: bool = _field(False, "Compile the step with XLA.")
+    steps_per_call: int = _field(1, "Steps per call of the compiled function.")
     seed: int = _field(0, "Of weights, data and noise.")
+    deterministic: bool = _field(
+        False, "Bit-reproducible operations, slower on some devices."
+    )
     log_every: int = _field(50, "Progress line and scalars.")
     sample_every: int = _field(1000, "Image grids.")
+    validate_every: int = _field(5000, "Metrics on the validation photos.")
+    best_metric: str = _field(
+        "psnr", "Metric of `best/`.", ("psnr", "ssim", "l1")
+    )
     checkpoint_every: int = _field(1000, "Checkpoints.")
     keep_checkpoints: int = _field(3, "Number of newest ones kept.")
+    max_bad_steps: int = _field(
+        10,
+        "Steps in a row with NaN or Inf, each of them undone, that end the "
+        "run.",
+    )
 
 
 SECTIONS = {
@@ -137,8 +168,10 @@ MAY_CHANGE = (
     "train.steps",
     "train.log_every",
     "train.sample_every",
+    "train.validate_every",
     "train.checkpoint_every",
     "train.keep_checkpoints",
+    "train.max_bad_steps",
     "data.service",
 )
 
@@ -214,7 +247,12 @@ class Config:
             ("train.global_batch_size", train.global_batch_size, 1),
             ("train.log_every", train.log_every, 1),
             ("train.sample_every", train.sample_every, 1),
+            ("train.validate_every", train.validate_every, 1),
             ("train.checkpoint_every", train.checkpoint_every, 1),
+            ("train.steps_per_call", train.steps_per_call, 1),
+            ("train.clip_norm", train.clip_norm, 0),
+            ("train.ema", train.ema, 0),
+            ("train.max_bad_steps", train.max_bad_steps, 1),
             ("train.keep_checkpoints", train.keep_checkpoints, 1),
         ):
             if value < low:

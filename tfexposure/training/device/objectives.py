@@ -1,0 +1,194 @@
+"""What is minimised: the `natural` model's objective, in `keras.ops`.
+
+All terms are means over the batch of images in [0, 1], so a term of 0.04 is an
+error of a twenty-fifth of the range.
+"""
+
+import dataclasses
+
+from keras import ops
+
+from tfexposure import camera
+from tfexposure.natural import clip_mask, tone_curve
+
+_LUMINANCE = (0.27, 0.67, 0.06)
+
+
+@dataclasses.dataclass(frozen=True)
+class NaturalWeights:
+    """Weights of the terms.
+
+    Attributes:
+        curve: L1 of the tone curve's answer where nothing is clipped.
+        shape: the same after the best gain per photo: how bright a photo was
+            meant is ambiguous, the rest is not.
+        content: L1 of the crop.
+        filled_gain: the same inside clipped areas after giving away the gain
+            that the curve has wrong, so that a wrong guess of the exposure
+            does not ask the filler to leave a border.
+        chroma: L1 of the colour differences inside clipped areas.
+        gradient: L1 of differences between neighbours there, at 3 scales.
+        distribution: L1 of the sorted luminances there: as many whites and
+            as much contrast as the original, wherever they are.
+        highlight: extra weight of answers that are too dark there, against
+            the grey veil that the median of all possible answers is.
+    """
+
+    curve: float = 2.0
+    shape: float = 2.0
+    content: float = 1.0
+    filled_gain: float = 1.0
+    chroma: float = 0.5
+    gradient: float = 1.0
+    distribution: float = 0.5
+    highlight: float = 0.2
+
+
+def natural_terms(model, batch, weights, crop_size, crop_count):
+    """Computes the objective of the `natural` model for one batch.
+
+    Args:
+        model: NaturalRestorer.
+        batch: dict of `photos` (N, H, W, 3), `crop` (int32, row and column of
+            the crops) and what `camera.draw_cameras` gives.
+        weights: NaturalWeights.
+        crop_size: side of the crops for the local network, in pixels.
+        crop_count: that many photos, the most clipped, get a crop.
+
+    Returns:
+        dict of scalars: `loss`, and the terms by name.
+    """
+    overexposed, target = camera.expose(batch["photos"], batch)
+    return natural_terms_of(
+        model,
+        overexposed,
+        target,
+        batch["crop"],
+        weights,
+        crop_size,
+        crop_count,
+    )
+
+
+def natural_terms_of(
+    model, overexposed, target, crop, weights, crop_size, crop_count
+):
+    """The same from photos that are already exposed."""
+    slopes, code = model.summarize(model.thumbnail(overexposed), training=True)
+    terms = _curve_terms(overexposed, target, slopes)
+
+    crops = [_crop(images, crop, crop_size) for images in (overexposed, target)]
+    share = ops.mean(clip_mask(crops[0]), axis=(1, 2, 3))
+    chosen = ops.top_k(share, crop_count)[1]
+    overexposed, target, slopes, code = (
+        ops.take(values, chosen, axis=0) for values in (*crops, slopes, code)
+    )
+    toned, correction = model.parts(overexposed, slopes, code)
+    terms.update(_filler_terms(toned + correction, target, overexposed, toned))
+    loss = sum(getattr(weights, name) * value for name, value in terms.items())
+    return {"loss": loss, **terms}
+
+
+def _crop(images, crop, size):
+    start = (0, crop[0], crop[1], 0)
+    return ops.slice(images, start, (images.shape[0], size, size, 3))
+
+
+def _curve_terms(overexposed, target, slopes):
+    """Judges the tone curve on every fourth pixel, where it must be right."""
+    seen, wanted = overexposed[:, ::4, ::4], target[:, ::4, ::4]
+    weight = 1.0 - clip_mask(seen)
+    toned = tone_curve(seen, slopes)
+    scaled = toned * _best_gain(toned, wanted, weight)
+    return {
+        "curve": ops.mean(weight * ops.abs(toned - wanted)),
+        "shape": ops.mean(weight * ops.abs(scaled - wanted)),
+    }
+
+
+def _best_gain(image, wanted, weight):
+    """The gain per photo with the least weighted squared error."""
+    axes = (1, 2, 3)
+    over = ops.sum(weight * image * wanted, axes, keepdims=True)
+    under = ops.sum(weight * image * image, axes, keepdims=True)
+    return ops.clip((over + 1e-3) / (under + 1e-3), 0.5, 2.0)
+
+
+def _filler_terms(restored, target, overexposed, toned):
+    mask = clip_mask(overexposed)
+    anywhere = ops.max(mask, axis=-1, keepdims=True)
+    size = ops.mean(mask) + 0.02
+    error = target - restored
+    gain = ops.stop_gradient(_best_gain(toned, target, 1.0 - mask))
+    relative = mask * ops.abs(target / gain - restored)
+    luminance = _luminance(restored), _luminance(target)
+    darker = anywhere * ops.maximum(luminance[1] - luminance[0], 0.0)
+    return {
+        "content": ops.mean(ops.abs(error)),
+        "filled_gain": ops.mean(relative) / size * 0.1,
+        "chroma": ops.mean(
+            anywhere * ops.abs(_opponents(restored) - _opponents(target))
+        )
+        / size
+        * 0.1,
+        "gradient": _gradient_loss(restored, target, mask) / size * 0.1,
+        "distribution": _distribution_loss(*luminance, anywhere) / size * 0.1,
+        "highlight": ops.mean(darker) / size * 0.1,
+    }
+
+
+def _luminance(images):
+    red, green, blue = _LUMINANCE
+    return (
+        images[..., :1] * red
+        + images[..., 1:2] * green
+        + images[..., 2:] * blue
+    )
+
+
+def _opponents(images):
+    green = images[..., 1:2]
+    return ops.concatenate(
+        [images[..., :1] - green, images[..., 2:] - green], axis=-1
+    )
+
+
+def _gradient_loss(restored, target, mask):
+    total = 0.0
+    for _ in range(3):
+        for axis in (1, 2):
+            wrong = ops.abs(
+                _neighbours(restored, axis) - _neighbours(target, axis)
+            )
+            inside = ops.maximum(*_both(mask, axis))
+            total = total + ops.mean(inside * wrong)
+        restored, target, mask = (
+            ops.average_pool(images, 2, 2)
+            for images in (restored, target, mask)
+        )
+    return total / 3.0
+
+
+def _both(images, axis):
+    if axis == 1:
+        return images[:, 1:], images[:, :-1]
+    return images[:, :, 1:], images[:, :, :-1]
+
+
+def _neighbours(images, axis):
+    after, before = _both(images, axis)
+    return after - before
+
+
+def _distribution_loss(restored, target, mask):
+    """Compares the sorted luminances; outside the mask both are the target."""
+    restored = mask * restored + (1.0 - mask) * target
+    # Sorting at half size costs a quarter and sees through the noise.
+    flat = [
+        ops.sort(
+            ops.reshape(ops.average_pool(images, 2, 2), (images.shape[0], -1)),
+            axis=1,
+        )
+        for images in (restored, target)
+    ]
+    return ops.mean(ops.abs(flat[0] - flat[1]))

@@ -1,0 +1,31 @@
+"""Which devices a run uses."""
+
+import os
+
+import tensorflow as tf
+
+
+def prepare(train):
+    """Sets process-wide options; call it before anything else of TensorFlow.
+
+    Args:
+        train: `TrainConfig`.
+    """
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+    if train.deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def strategy():
+    """Returns the strategy for the devices at hand.
+
+    `TF_CONFIG` set: `MultiWorkerMirroredStrategy`, the same command on every
+    worker. Several GPUs: `MirroredStrategy`. Otherwise the default one, which
+    adds nothing.
+    """
+    if os.environ.get("TF_CONFIG"):
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if len(tf.config.list_logical_devices("GPU")) > 1:
+        return tf.distribute.MirroredStrategy()
+    return tf.distribute.get_strategy()

@@ -1,0 +1,90 @@
+"""Validation while training, and the best weights so far."""
+
+import dataclasses
+import json
+import os
+
+from tfexposure.config import write_atomically
+from tfexposure.data.pipeline import Photos, training_stream
+from tfexposure.metrics.fidelity import PSNR, SSIM, MeanL1
+from tfexposure.metrics.histogram import HistogramSimilarity
+
+_MOST_PHOTOS = 64
+_BATCH = 8
+_LOWER_IS_BETTER = ("l1",)
+
+
+@dataclasses.dataclass
+class Validation:
+    """Scores a generator on fixed crops of the validation photos.
+
+    Attributes:
+        config: `Config`.
+        photos: `Photos`.
+    """
+
+    config: object
+    photos: Photos
+
+    @classmethod
+    def open(cls, config):
+        """Returns the validation of `config`, or None if it has no photos."""
+        data = config.data
+        if not data.validation_source:
+            return None
+        photos = Photos.open(
+            data.validation_source, data.split, data.max_unreadable
+        )
+        return cls(config, photos)
+
+    def run(self, generator, run_dir, step):
+        """Scores `generator` and keeps its weights if they are the best.
+
+        Args:
+            generator: network to score.
+            run_dir: `RunDir`; `best/` holds `generator.weights.h5` and
+                `metrics.json`.
+            step: int, steps done.
+
+        Returns:
+            Dict of floats: `psnr` (dB), `ssim`, `l1`, and the histogram
+            similarities `luminance`, `contrast`, `saturation` (%).
+        """
+        metrics = {"psnr": PSNR(), "ssim": SSIM(), "l1": MeanL1()}
+        similarity = HistogramSimilarity()
+        for batch in self._batches():
+            restored = generator(batch["overexposed"], training=False)
+            for metric in (*metrics.values(), similarity):
+                metric.update_state(batch["target"], restored)
+        values = {name: float(m.result()) for name, m in metrics.items()}
+        values |= {k: float(v) for k, v in similarity.result().items()}
+        self._keep_best(generator, values, run_dir.best, step)
+        return values
+
+    def _batches(self):
+        # Seed 0 whatever the run's: runs are compared on the same crops.
+        count = _MOST_PHOTOS
+        if self.photos.files is not None:
+            count = min(count, len(self.photos.files))
+        size = min(_BATCH, count)
+        data = dataclasses.replace(self.config.data, flip=False)
+        stream = training_stream(self.photos, data, 0, size)
+        return stream.take(count // size)
+
+    def _keep_best(self, generator, values, folder, step):
+        name = self.config.train.best_metric
+        record = folder / "metrics.json"
+        if record.exists():
+            best = json.loads(record.read_text(encoding="utf-8"))[name]
+            better = values[name] > best
+            if name in _LOWER_IS_BETTER:
+                better = values[name] < best
+            if not better:
+                return
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / "new.weights.h5"
+        generator.save_weights(temporary)
+        os.replace(temporary, folder / "generator.weights.h5")
+        write_atomically(
+            record, json.dumps({"step": step, **values}, indent=2) + "\n"
+        )

@@ -1,0 +1,54 @@
+"""Trains the generator and the discriminator.
+
+    python trainers/train_gan.py --run_dir=runs/first --data.source=photos/
+
+Every field of `tfexposure.config.Config` is a flag; `--flagfile=` reads them
+from a file. The same command resumes a run that was stopped. Exit codes: 0 the
+run is complete, 1 an error, 75 interrupted by a signal with all state saved.
+"""
+
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from absl import app, flags
+
+from tfexposure import config_flags
+from tfexposure.errors import UserError
+
+EXIT_INTERRUPTED = 75  # EX_TEMPFAIL of sysexits.h: try again
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("run_dir", None, "Folder of the run.", required=True)
+flags.DEFINE_boolean("dry_run", False, "Print the configuration and stop.")
+config_flags.define()
+
+
+def main(argv):
+    """Trains as the flags say."""
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected argument: {argv[1]}")
+    try:
+        config = config_flags.config_from_flags()
+        if FLAGS.dry_run:
+            print(config.to_json(), end="")
+            return
+        from tfexposure.training import loop, strategies
+
+        strategies.prepare(config.train)
+        loop.train(config, FLAGS.run_dir, strategies.strategy())
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except loop.Interrupted as interruption:
+        print(f"interrupted: {interruption}", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def run():
+    """Entry point of `tfexposure-train`."""
+    app.run(main)
+
+
+if __name__ == "__main__":
+    run()
