@@ -79,7 +79,7 @@ def find_jobs(source, target, output):
             )
         jobs = [
             (path, _renamed(target / path.relative_to(source), output))
-            for path in _photos_below(source, target)
+            for path in photos_below(source, target)
         ]
         if not jobs:
             raise UserError(
@@ -101,9 +101,9 @@ def find_jobs(source, target, output):
     return jobs
 
 
-def _photos_below(folder, excluded):
+def photos_below(folder, excluded=None):
     """Photos by suffix, sorted, hidden files and the output left out."""
-    excluded = excluded.resolve()
+    excluded = excluded and excluded.resolve()
     inside_itself = excluded == folder.resolve()
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(

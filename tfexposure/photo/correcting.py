@@ -237,8 +237,9 @@ class _Work:
         maximum = self.source.maximum
         mixed = out[..., : self.colours].astype(np.float32)
         mixed += alpha * (answer * np.float32(maximum) - mixed)
-        levels = np.clip(np.rint(mixed), 0, maximum)
-        out[..., : self.colours] = levels.astype(out.dtype)
+        if out.dtype.kind != "f":
+            mixed = np.rint(mixed)
+        out[..., : self.colours] = np.clip(mixed, 0, maximum)
 
     def _write(self, top, out, alpha, invented=True):
         self.rows.write(top, out)

@@ -20,7 +20,7 @@ class Rows:
         height: rows of the picture.
         width: pixels of a row.
         channels: 1 to 4; grey or RGB, then alpha if there is one.
-        dtype: `numpy.uint8` or `numpy.uint16`.
+        dtype: `numpy.uint8`, `numpy.uint16` or `numpy.float32` in [0, 1].
         spill: whether the pixels live in a temporary file. `None` decides by
             `SPILL_PIXELS`.
     """
@@ -43,7 +43,7 @@ class Rows:
 
     @classmethod
     def of_array(cls, array):
-        """Wraps an array (H, W, C) of uint8 or uint16 without copying it."""
+        """Wraps an array (H, W, C) without copying it."""
         rows = cls(0, 0, array.shape[2], array.dtype, spill=False)
         rows.shape = array.shape
         rows._array = array
@@ -51,8 +51,8 @@ class Rows:
 
     @property
     def maximum(self):
-        """The value of white, 255 or 65535."""
-        return np.iinfo(self.dtype).max
+        """The value of white: 255, 65535 or, for floating point, 1."""
+        return 1 if self.dtype.kind == "f" else np.iinfo(self.dtype).max
 
     def read(self, top, bottom):
         """Returns rows `top` to `bottom`: (bottom - top, W, C)."""

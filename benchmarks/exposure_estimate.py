@@ -1,0 +1,111 @@
+"""Fits and measures the blind estimate of overexposure of `tfexposure inspect`.
+
+Prints the weights that `tfexposure/photo/inspection.py` holds, and how far
+the estimate is off on photos it was not fitted to: simulated overexposures
+and real brackets.
+
+    python benchmarks/exposure_estimate.py --shared=../shared
+"""
+
+import argparse
+import csv
+import pathlib
+
+import numpy as np
+from PIL import Image
+
+from tfexposure.photo import colour, inspection
+
+
+def load(path, side):
+    image = Image.open(path).convert("RGB")
+    image.thumbnail((side, side))
+    return np.asarray(image)
+
+
+def features(levels):
+    luma = inspection.luma_histogram(levels, 255, colour.SameColour())
+    clipped = (levels >= inspection.CLIPPED * 255).any(-1).mean()
+    return inspection.exposure_features(luma / luma.sum(), clipped)
+
+
+def overexpose(levels, stops, random):
+    """Eq. (10) in NumPy, dequantised before the clip."""
+    values = levels + random.uniform(-0.5, 0.5, levels.shape)
+    light = np.clip(values / 255, 0, 1) ** 2.2 * 2.0**stops
+    return np.rint(np.minimum(light, 1) ** (1 / 2.2) * 255).astype(np.uint8)
+
+
+def is_usable(levels, limit):
+    brightest = levels.max(-1)
+    return (brightest >= 250).mean() <= limit and (
+        brightest <= 5
+    ).mean() <= 0.02
+
+
+def fit(paths, random):
+    rows, targets = [], []
+    for path in paths:
+        levels = load(path, 256)
+        if not is_usable(levels, 0.06):
+            continue
+        for stops in (0, 0, 0, *random.uniform(0, 2.2, 3)):
+            rows.append(features(overexpose(levels, stops, random)))
+            targets.append(stops)
+    rows, targets = np.array(rows), np.array(targets)
+    ridge = 1e-3 * np.eye(rows.shape[1])
+    weights = np.linalg.solve(rows.T @ rows + ridge, rows.T @ targets)
+    return weights, len(rows) // 6
+
+
+def measure(paths, random):
+    for stops in (0.0, 0.5, 1.0, 2.0):
+        guesses = []
+        for path in paths:
+            levels = load(path, 256)
+            if is_usable(levels, 0.01):
+                shifted = overexpose(levels, stops, random)
+                guesses.append(guess(shifted))
+        guesses = np.array(guesses)
+        print(
+            f"simulated {stops} stops: N={len(guesses)}, median "
+            f"{np.median(guesses):.2f}, mean error "
+            f"{np.abs(guesses - stops).mean():.2f}, called well exposed "
+            f"{(guesses < inspection.MIN_STOPS).mean():.0%}"
+        )
+
+
+def guess(levels):
+    return max(0.0, float(features(levels) @ inspection._WEIGHTS))
+
+
+def measure_brackets(folder):
+    pairs = list(csv.DictReader(open(folder / "pairs.csv")))
+    for column in ("over", "reference"):
+        names = sorted({pair[column] for pair in pairs})
+        guesses = np.array([guess(load(folder / n, 512)) for n in names])
+        print(
+            f"real brackets, {column}: N={len(guesses)}, median "
+            f"{np.median(guesses):.2f} stops, called well exposed "
+            f"{(guesses < inspection.MIN_STOPS).mean():.0%}"
+        )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--shared", default="../shared")
+    photos = pathlib.Path(parser.parse_args().shared, "photos")
+    random = np.random.default_rng(0)
+    training = sorted((photos / "scenes/train").iterdir())[::4]
+    training += sorted((photos / "ccby").glob("*.jpg"))[::4]
+    weights, count = fit(training, random)
+    print(f"fitted to {count} photos:")
+    print(", ".join(f"{weight:.3f}" for weight in weights))
+    validation = sorted((photos / "scenes/valid").iterdir())
+    validation += sorted((photos / "kodak").iterdir())
+    measure(validation, random)
+    measure_brackets(photos / "brackets")
+
+
+if __name__ == "__main__":
+    main()

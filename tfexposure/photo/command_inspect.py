@@ -1,0 +1,101 @@
+"""`tfexposure inspect PHOTO...`."""
+
+import argparse
+import json
+import pathlib
+import sys
+
+from tfexposure.errors import UserError
+from tfexposure.photo import api, batch, overlay
+from tfexposure.photo.command_correct import add_limits
+from tfexposure.photo.decode import read_photo
+from tfexposure.photo.photo import Limits
+
+_EPILOG = """\
+verdicts: "well exposed": correct leaves the photo as it is; "recoverable by
+gain": too bright, hardly clipped; "needs invention": clipped regions have to
+be made up. The shift is a guess from the photo's look: docs/correct.md.
+"""
+
+
+def add_arguments(parser):
+    parser.epilog = _EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add = parser.add_argument
+    add("photos", metavar="PHOTO", nargs="+", help="photos or folders")
+    add(
+        "--overlay",
+        metavar="PNG",
+        help="write the photo in grey with clipped pixels in orange (some "
+        "channels) and magenta (all); needs a single photo",
+    )
+    add("--json", action="store_true", help="print JSON, one list")
+    add_limits(parser)
+
+
+def main(args):
+    limits = Limits(args.max_pixels, args.max_bytes)
+    paths = [path for name in args.photos for path in _expand(name)]
+    if args.overlay and len(paths) != 1:
+        raise UserError(
+            f"--overlay={args.overlay}: needs a single photo, not {len(paths)}"
+        )
+    rows, failed = [], False
+    for path in paths:
+        try:
+            photo = read_photo(path, limits)
+            found = api.inspect_photo(photo)
+            if args.overlay:
+                overlay.write_overlay(photo, args.overlay)
+        except UserError as error:
+            if args.debug:
+                raise
+            print(f"tfexposure inspect: {error}", file=sys.stderr)
+            failed = True
+            continue
+        rows.append(_facts(path, photo, found))
+        photo.rows.close()
+        if not args.json:
+            print(_line(rows[-1]))
+    if args.json:
+        print(json.dumps(rows, indent=2))
+    return int(failed)
+
+
+def _expand(name):
+    path = pathlib.Path(name)
+    if not path.is_dir():
+        return [path]
+    return batch.photos_below(path)
+
+
+def _facts(path, photo, found):
+    height, width, _ = photo.rows.shape
+    names = ("grey",) if photo.colours == 1 else ("red", "green", "blue")
+    return {
+        "file": str(path),
+        "format": photo.format,
+        "width": width,
+        "height": height,
+        "bits": photo.rows.dtype.itemsize * 8,
+        "clipped": found.clipped,
+        "clipped_channels": dict(
+            zip(names, found.clipped_channels, strict=True)
+        ),
+        "stops": found.stops,
+        "tau": found.tau,
+        "verdict": found.verdict,
+        "notes": photo.notes,
+    }
+
+
+def _line(facts):
+    channels = ", ".join(
+        f"{name} {share:.2%}"
+        for name, share in facts["clipped_channels"].items()
+    )
+    return (
+        f"{facts['file']}: {facts['verdict']}; about {facts['stops']:.1f} "
+        f"stops over (tau {facts['tau']:.2f}); clipped {facts['clipped']:.2%} "
+        f"({channels})"
+    )
