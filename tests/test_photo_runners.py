@@ -1,0 +1,187 @@
+"""Models from disk: SavedModel, .tflite, run folder, thumbnail input."""
+
+import json
+
+import numpy as np
+import photo_models
+import pytest
+
+from tfexposure.errors import UserError
+from tfexposure.photo import runners, tiling
+from tfexposure.photo.correcting import Settings, correct_photo
+from tfexposure.photo.photo import Photo
+from tfexposure.photo.rows import Rows
+
+pytestmark = pytest.mark.tf_only
+MANIFEST = {"halo": photo_models.HALO, "stride": 2}
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model") / "1"
+    return photo_models.save_model(folder, MANIFEST)
+
+
+@pytest.fixture(scope="module")
+def lite(saved, tmp_path_factory):
+    path = tmp_path_factory.mktemp("lite") / "model.tflite"
+    return photo_models.save_lite(path, saved, MANIFEST)
+
+
+@pytest.fixture(scope="module")
+def toned(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("toned") / "1"
+    return photo_models.save_model(folder, {"halo": 6, "stride": 2}, 16)
+
+
+def picture(height=150, width=211):
+    return np.random.default_rng(0).integers(
+        0, 256, (height, width, 3), np.uint8
+    )
+
+
+def corrected(runner, pixels, tile):
+    photo = Photo("test", Rows.of_array(pixels), "png")
+    settings = Settings(force=True, tile=tile)
+    return correct_photo(photo, runner, settings).rows.array()
+
+
+def reference(pixels):
+    """The network itself, on the picture mirrored to an even size."""
+    rows = tiling.mirror(np.arange(pixels.shape[0] + 1 & ~1), pixels.shape[0])
+    columns = tiling.mirror(
+        np.arange(pixels.shape[1] + 1 & ~1), pixels.shape[1]
+    )
+    padded = pixels[rows][:, columns].astype(np.float32) / 255
+    module = photo_models.Module().module
+    restored = module.serve(padded[None])["restored"].numpy()[0]
+    return restored[: pixels.shape[0], : pixels.shape[1]] * 255
+
+
+@pytest.mark.parametrize("kind", ["saved", "lite"])
+def test_tiled_equals_untiled_with_true_convolutions(kind, request):
+    runner = runners.open_runner(request.getfixturevalue(kind))
+    assert (runner.halo, runner.stride) == (6, 2)
+    assert runner.fixed_size is None and runner.thumbnail is None
+    pixels = picture()
+    whole = corrected(runner, pixels, 0).astype(int)
+    assert np.abs(whole - reference(pixels)).max() <= 0.51
+    assert np.abs(corrected(runner, pixels, 64) - whole).max() <= 1
+
+
+def test_the_folder_of_versions_is_a_model_too(saved):
+    runner = runners.open_runner(saved.parent)
+    assert runner.halo == 6
+
+
+def test_without_manifest_the_halo_is_cautious(tmp_path):
+    runner = runners.open_runner(photo_models.save_model(tmp_path / "m"))
+    assert (runner.halo, runner.stride) == (112, 16)
+
+
+def test_manifest_without_halo_gets_the_default_networks(tmp_path):
+    folder = photo_models.save_model(tmp_path / "m", {"step": 5})
+    assert runners.open_runner(folder).halo == 96
+
+
+@pytest.mark.parametrize("lite_file", [False, True])
+def test_thumbnail_goes_with_every_tile(toned, tmp_path, lite_file):
+    model = toned
+    if lite_file:
+        manifest = {"halo": 6, "stride": 2, "thumbnail": 16}
+        model = photo_models.save_lite(tmp_path / "m.tflite", toned, manifest)
+    runner = runners.open_runner(model)
+    assert runner.thumbnail == 16
+    pixels = picture()
+    whole = corrected(runner, pixels, 0).astype(int)
+    assert np.abs(corrected(runner, pixels, 64) - whole).max() <= 1
+    mean = (pixels / 255).mean((0, 1))
+    assert np.abs(whole - reference(pixels) * mean).max() <= 1.01
+
+
+def test_fixed_size_lite_file(saved, tmp_path):
+    import tensorflow as tf
+
+    model = tf.saved_model.load(str(saved))
+    function = model.signatures["serving_default"]
+
+    @tf.function(
+        input_signature=[tf.TensorSpec((1, 64, 64, 3), tf.float32, "image")]
+    )
+    def serve(image):
+        return function(image=image)
+
+    module = tf.Module()
+    module.model, module.serve = model, serve
+    tf.saved_model.save(
+        module, str(tmp_path / "fixed"), signatures={"serving_default": serve}
+    )
+    path = photo_models.save_lite(
+        tmp_path / "fixed.tflite", tmp_path / "fixed", MANIFEST
+    )
+    runner = runners.open_runner(path)
+    assert runner.fixed_size == (64, 64)
+    pixels = picture()
+    whole = corrected(runners.open_runner(saved), pixels, 0).astype(int)
+    assert np.abs(corrected(runner, pixels, None) - whole).max() <= 1
+
+
+def test_run_folder_is_rebuilt_by_serving(tmp_path, monkeypatch):
+    from tfexposure import serving
+
+    (tmp_path / "config.json").write_text("{}")
+    monkeypatch.setattr(
+        serving,
+        "load_generator",
+        lambda run_dir: lambda image, training: image * 0.5,
+        raising=False,
+    )
+    answer = corrected(runners.open_runner(tmp_path), picture(), 64)
+    assert np.abs(answer - picture() / 2).max() <= 0.51
+
+
+@pytest.mark.parametrize(
+    "name, content, reason",
+    [
+        ("missing.tflite", None, "does not exist"),
+        ("broken.tflite", b"nonsense", "not a .tflite file that loads"),
+        ("empty", "folder", "holds none of these"),
+        ("model.h5", b"x", "holds none of these"),
+    ],
+)
+def test_what_is_no_model_is_refused(tmp_path, name, content, reason):
+    path = tmp_path / name
+    if content == "folder":
+        path.mkdir()
+    elif content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=reason):
+        runners.open_runner(path)
+
+
+def test_broken_saved_model_is_refused(tmp_path):
+    (tmp_path / "saved_model.pb").write_bytes(b"nonsense")
+    with pytest.raises(UserError, match="not a SavedModel that loads"):
+        runners.open_runner(tmp_path)
+
+
+def test_wrong_names_are_named(tmp_path):
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.serve = tf.function(
+        lambda x: {"y": x},
+        input_signature=[tf.TensorSpec((None, None, None, 3), name="x")],
+    )
+    tf.saved_model.save(
+        module, str(tmp_path), signatures={"serving_default": module.serve}
+    )
+    with pytest.raises(UserError, match="it takes x and answers y"):
+        runners.open_runner(tmp_path)
+
+
+def test_malformed_manifest_is_refused(tmp_path):
+    folder = photo_models.save_model(tmp_path / "m", {"halo": "wide"})
+    with pytest.raises(UserError, match="halo 'wide'"):
+        runners.open_runner(folder)
+    assert json.loads((folder / "assets.extra" / "manifest.json").read_text())
