@@ -11,6 +11,12 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
+def repository():
+    """The top folder of the checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
 def shared():
     """The folder of photos and weights beside the checkout.
 

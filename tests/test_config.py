@@ -1,0 +1,144 @@
+"""The configuration: JSON, flags, validation, the run's folder."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+
+import pytest
+from absl import flags
+
+from tfexposure import config_flags
+from tfexposure.config import (
+    SECTIONS,
+    Config,
+    DataConfig,
+    RunDir,
+    TrainConfig,
+    write_atomically,
+)
+from tfexposure.errors import UserError
+
+
+def parse(*arguments):
+    values = flags.FlagValues()
+    config_flags.define(values)
+    values(["program", *arguments])
+    return config_flags.config_from_flags(values)
+
+
+def test_json_round_trip():
+    config = Config(data=DataConfig(tau_min=0.25, source="photos"))
+    assert Config.from_json(config.to_json()) == config
+
+
+def test_unknown_and_missing_fields_are_named():
+    values = Config().to_dict()
+    values["generator"]["filter"] = 32
+    with pytest.raises(UserError, match="generator: 'filter'.*'filters'"):
+        Config.from_dict(values)
+    values = Config().to_dict()
+    del values["loss"]["content_weight"]
+    with pytest.raises(UserError, match="missing field of loss.*content_w"):
+        Config.from_dict(values)
+    with pytest.raises(UserError, match="not a config"):
+        Config.from_json("{")
+
+
+def test_every_field_is_a_flag_with_help():
+    values = flags.FlagValues()
+    config_flags.define(values)
+    for name, section in SECTIONS.items():
+        for field in dataclasses.fields(section):
+            assert values[f"{name}.{field.name}"].help.strip()
+    assert parse() == Config()
+
+
+def test_flags_override_fields():
+    config = parse(
+        "--generator.filters=8", "--nodata.flip", "--train.learning_rate=0.1"
+    )
+    assert config.generator.filters == 8
+    assert config.data.flip is False
+    assert config.train.learning_rate == 0.1
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("--generator.noise=encoder", "generator.noise.*'encoder'"),
+        ("--generator.field_of_view=100", "generator.field_of_view.*100"),
+        ("--data.tau_min=0", "data.tau_min.*0.0"),
+        ("--data.tau_min=0.9", "data.tau_min <= data.tau_max"),
+        ("--data.jpeg_quality_max=101", "jpeg_quality_max.*101"),
+        ("--train.steps=0", "train.steps must be at least 1"),
+        ("--train.ema=-1", "train.ema"),
+        ("--train.learning_rate=-1", "train.learning_rate"),
+        ("--loss.adversarial=wgan", "loss.adversarial.*'wgan'"),
+    ],
+)
+def test_bad_values_name_the_flag(argument, message):
+    with pytest.raises(UserError, match=message):
+        parse(argument)
+
+
+def test_wrong_types_are_refused():
+    config = Config(train=TrainConfig(steps="many"))
+    with pytest.raises(UserError, match="train.steps must be int.*'many'"):
+        config.validate()
+
+
+def test_the_script_reads_flag_files_and_suggests_flags(repository, tmp_path):
+    script = repository / "trainers" / "train_gan.py"
+    flagfile = tmp_path / "flags.txt"
+    flagfile.write_text("--generator.filters=12\n--run_dir=x\n--dry_run\n")
+    done = subprocess.run(
+        [sys.executable, script, f"--flagfile={flagfile}"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["generator"]["filters"] == 12
+    done = subprocess.run(
+        [sys.executable, script, "--run_dir=x", "--generator.filter=3"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    assert "generator.filters" in done.stderr
+
+
+def test_a_run_keeps_its_configuration(tmp_path):
+    run_dir = RunDir(tmp_path / "run")
+    config = Config()
+    run_dir.write_config(config)
+    assert run_dir.read_config() == config
+    longer = dataclasses.replace(config, train=TrainConfig(steps=10**6))
+    run_dir.write_config(longer)
+    assert run_dir.read_config() == longer
+    other = dataclasses.replace(config, data=DataConfig(tau_min=0.3))
+    with pytest.raises(UserError, match="data.tau_min: 0.3, not 0.5"):
+        run_dir.write_config(other)
+    assert run_dir.read_config() == longer
+
+
+def test_no_run_and_a_broken_one_are_named(tmp_path):
+    with pytest.raises(UserError, match="nowhere is not the folder of a run"):
+        RunDir(tmp_path / "nowhere").read_config()
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="config.json: missing section"):
+        RunDir(tmp_path).read_config()
+
+
+def test_atomic_writing_leaves_the_old_file_on_failure(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_atomically(path, "old")
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
