@@ -49,7 +49,7 @@ def _measure(manifest, seed):
     """Returns clipped shares (N, 2) and true stops (N,)."""
     generator = np.random.default_rng(seed)
     shares, stops = [], []
-    for path in kept_photos(manifest):
+    for _, path in kept_photos(manifest):
         with Image.open(path) as photo:
             photo = photo.convert("RGB")
         photo.thumbnail((192, 192))

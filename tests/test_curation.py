@@ -180,7 +180,8 @@ def test_kept_photos_are_found_from_wherever_the_manifest_lies(folder):
     beside = curation.curate(folder).manifest
     away = curation.curate(folder, manifest=folder.parent / "a/b/m.jsonl")
     for manifest in (beside, away.manifest):
-        (path,) = curation.kept_photos(manifest)
+        ((id, path),) = curation.kept_photos(manifest)
+        assert id == "sub/good.PNG"
         assert path.samefile(folder / "sub" / "good.PNG")
     none = curation.Rules(dark_level=200)
     curation.curate(folder, rules=none)

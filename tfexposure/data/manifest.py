@@ -117,14 +117,14 @@ def kept_photos(manifest):
         manifest: the file that `curate` wrote.
 
     Returns:
-        A list of `Path`, in the file's order.
+        A list of (id, `Path`), in the file's order.
 
     Raises:
         UserError: as for `read_manifest`, or if no photo was kept.
     """
     here = Path(manifest).parent
     kept = [
-        here / entry.folder / entry.id
+        (entry.id, here / entry.folder / entry.id)
         for entry in read_manifest(manifest)
         if entry.verdict == KEEP
     ]

@@ -114,7 +114,7 @@ def find_photos(source, limit=None):
     if source.is_dir():
         paths = [source / name for name in list_photos(source)]
     elif source.is_file():
-        paths = kept_photos(source)
+        paths = [path for _, path in kept_photos(source)]
     else:
         raise UserError(
             f"{source} should be a folder of photos or a manifest of "
