@@ -5,7 +5,7 @@ import pathlib
 import sys
 
 from tfexposure.errors import UserError
-from tfexposure.photo import batch, formats, outcomes
+from tfexposure.photo import batch, formats, outcomes, report
 from tfexposure.photo.correcting import Settings, correct_photo
 from tfexposure.photo.decode import read_photo
 from tfexposure.photo.photo import MAX_BYTES, MAX_PIXELS, Limits
@@ -156,6 +156,7 @@ def _correct_files(args, runner, settings, output, limits):
     if single:
         output = batch.kind_of_target(jobs[0][1], output)
     progress = Progress(len(jobs), shown=False if args.quiet else None)
+    page = report.Report() if args.report else None
     work = batch.Batch(
         runner,
         settings,
@@ -163,10 +164,13 @@ def _correct_files(args, runner, settings, output, limits):
         limits,
         progress,
         args.mask,
+        on_photo=page and page.add,
         debug=args.debug,
     )
     done = work.run(jobs)
     progress.close()
+    if page:
+        page.write(args.report, done)
     return _conclude(args, done, table=not single)
 
 
