@@ -45,7 +45,22 @@ class TrainState:
 
     def checkpoint(self):
         """Returns the tf.train.Checkpoint of everything here."""
-        return tf.train.Checkpoint(**vars(self))
+        return tf.train.Checkpoint(
+            **{name: _checkpointed(value) for name, value in vars(self).items()}
+        )
+
+
+def _checkpointed(value):
+    """Lists a network's or optimiser's variables, in order.
+
+    tf.train.Checkpoint would not see them through Keras objects: it does not
+    follow lists of layers.
+    """
+    if isinstance(value, keras.Model):
+        return [variable.value for variable in value.weights]
+    if isinstance(value, keras.optimizers.Optimizer):
+        return [variable.value for variable in value.variables]
+    return value
 
 
 def create_state(config):
