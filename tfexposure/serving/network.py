@@ -1,0 +1,125 @@
+"""A generator as a pure function over plain variables, ready for export."""
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfexposure.field_of_view import tile_halo
+from tfexposure.generator import UNetGenerator
+from tfexposure.serving.folding import fold
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """What the exports need to know of a generator.
+
+    Attributes:
+        restore: function of a window, float32 (N, h, w, 3) in [0, 1], and of
+            the tensors of `look`; answers the window, restored.
+        look: function of the thumbnails (N, T, T, 3) of whole photos to a
+            tuple of what `restore` needs to know of them; None if it needs
+            nothing.
+        thumbnail: T, side of the thumbnail in pixels, or None.
+        variables: list of tf.Variable the functions read.
+        stride: windows start at multiples of it, in pixels.
+        halo: pixels around a window on which its inner pixels depend, or None
+            if they depend on all of the photo, so that tiles do not join.
+    """
+
+    restore: Callable
+    variables: list
+    stride: int
+    halo: int | None
+    look: Callable | None = None
+    thumbnail: int | None = None
+
+    def restore_tile(self, image, thumbnail=None):
+        """Restores a window, given its photo's thumbnail if it needs one."""
+        if self.look is None:
+            return self.restore(image)
+        return self.restore(image, *self.look(thumbnail))
+
+
+def network_of(generator) -> Network:
+    """Returns the folded `Network` of a generator.
+
+    Raises:
+        ValueError: if the generator is of a kind that cannot be exported.
+    """
+    if isinstance(generator, UNetGenerator):
+        return _unet(generator)
+    raise ValueError(
+        "`generator` should be a UNetGenerator. "
+        f"Received: {type(generator).__name__}"
+    )
+
+
+def _unet(generator):
+    folded = fold(generator)
+    instance = folded.config["norm"] == "instance"
+    variables = {id(v): v.value for v in folded.variables}
+    for block in folded.blocks():
+        layer = block.layer
+        if isinstance(layer, keras.layers.Conv2DTranspose):
+            for variable in layer.variables:
+                del variables[id(variable)]
+            block.convolution = _ShuffledConvolution(layer)
+            for variable in block.convolution.variables:
+                variables[id(variable)] = variable
+    if folded.config["upsampling"] == "resize":
+        for block in folded.upsamplers:
+            block.convolution = _restating_channels(block.layer)
+    return Network(
+        restore=lambda image: folded(image, training=False),
+        variables=list(variables.values()),
+        stride=folded.stride,
+        # Instance normalisation averages over the whole picture.
+        halo=None if instance else tile_halo(folded),
+    )
+
+
+def _restating_channels(layer):
+    """Tells the TFLite converter what enlarging by a dynamic size forgets."""
+    channels = layer.kernel.shape[-2]
+
+    def convolution(inputs):
+        shape = tf.concat([tf.shape(inputs)[:3], [channels]], 0)
+        return layer(tf.reshape(inputs, shape))
+
+    return convolution
+
+
+class _ShuffledConvolution:
+    """A 2x2 transposed convolution of stride 2 as 1x1 and depth to space.
+
+    The same numbers. With sizes known only at run time TFLite would compute
+    the output's shape in operations that no accelerator takes.
+    """
+
+    def __init__(self, layer):
+        kernel = keras.ops.convert_to_numpy(layer.kernel)
+        rows, columns, filters, channels = kernel.shape
+        self._size = rows
+        self._kernel = tf.Variable(
+            np.transpose(kernel, (3, 0, 1, 2)).reshape(
+                1, 1, channels, rows * columns * filters
+            ),
+            trainable=False,
+        )
+        self.variables = [self._kernel]
+        self._bias = None
+        if layer.use_bias:
+            bias = keras.ops.convert_to_numpy(layer.bias)
+            self._bias = tf.Variable(
+                np.tile(bias, rows * columns), trainable=False
+            )
+            self.variables.append(self._bias)
+
+    def __call__(self, inputs):
+        x = tf.nn.conv2d(inputs, self._kernel, 1, "SAME")
+        if self._bias is not None:
+            x = tf.nn.bias_add(x, self._bias)
+        return tf.nn.depth_to_space(x, self._size)

@@ -1,0 +1,109 @@
+"""The generator of a training run, rebuilt from its folder."""
+
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+from tfexposure.config import Config, RunDir
+from tfexposure.errors import UserError
+from tfexposure.generator import UNetGenerator
+
+WEIGHTS = ("averaged", "live")
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadedRun:
+    """A trained generator and where it comes from.
+
+    Attributes:
+        generator: the network, float32.
+        config: the run's `Config`.
+        step: int, training steps done when the checkpoint was written.
+        weights: `"averaged"` or `"live"`: which were taken.
+    """
+
+    generator: keras.Model
+    config: Config
+    step: int
+    weights: str
+
+
+def load_generator(
+    run_dir, weights: str = "averaged", step: int | None = None
+) -> keras.Model:
+    """Rebuilds the generator of a run; see `load_run`."""
+    return load_run(run_dir, weights, step).generator
+
+
+def load_run(
+    run_dir, weights: str = "averaged", step: int | None = None
+) -> LoadedRun:
+    """Rebuilds a run's generator from `config.json` and a checkpoint.
+
+    Args:
+        run_dir: the run's folder.
+        weights: `"averaged"`, the exponential average over training, or
+            `"live"`, those of the last step. A run trained without averaging
+            (`train.ema` 0) has the live ones only, and they are taken.
+        step: which checkpoint; the newest if None.
+
+    Returns:
+        `LoadedRun`.
+
+    Raises:
+        UserError: if the folder is no run, has no such checkpoint, or the
+            checkpoint does not fit the configuration.
+        ValueError: if `weights` is neither of the two.
+    """
+    if weights not in WEIGHTS:
+        raise ValueError(
+            f"`weights` must be one of {list(WEIGHTS)}. Received: {weights!r}"
+        )
+    run = RunDir(run_dir)
+    config = run.read_config()
+    if not config.train.ema:
+        weights = "live"
+    path = _checkpoint(run.checkpoints, step)
+    generator = UNetGenerator(
+        **dataclasses.asdict(config.generator), dtype="float32"
+    )
+    generator.build((None, None, None, 3))
+    done = tf.Variable(0, dtype=tf.int64)
+    field = "generator" if weights == "live" else "averaged"
+    variables = [variable.value for variable in generator.weights]
+    checkpoint = tf.train.Checkpoint(**{field: variables, "step": done})
+    try:
+        status = checkpoint.restore(path)
+        status.assert_existing_objects_matched()
+        # Optimisers and the other network stay where they are.
+        status.expect_partial()
+    except (tf.errors.OpError, AssertionError, ValueError) as error:
+        raise UserError(
+            f"{path}: does not hold the generator that "
+            f"{run.config_path} describes ({_first_line(error)})"
+        ) from error
+    return LoadedRun(generator, config, int(done.numpy()), weights)
+
+
+def _checkpoint(folder, step):
+    # By their files: the folder's index may be missing or torn.
+    steps = sorted(
+        int(path.stem.split("-")[1])
+        for path in folder.glob("ckpt-*.index")
+        if path.stem.split("-")[1].isdigit()
+    )
+    if not steps:
+        raise UserError(f"{folder}: no checkpoint (ckpt-<step>.index) there")
+    if step is None:
+        step = steps[-1]
+    if step not in steps:
+        listed = ", ".join(map(str, steps))
+        raise UserError(
+            f"{folder}: no checkpoint of step {step}; there are {listed}"
+        )
+    return str(folder / f"ckpt-{step}")
+
+
+def _first_line(error):
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
