@@ -155,7 +155,6 @@ class _Writer:
 
     def _write_png(self, file):
         photo = self.photo
-        shape, strips = self._stored_strips()
         if photo.format == "png":
             chunks = [
                 (kind, body)
@@ -172,6 +171,12 @@ class _Writer:
             if photo.xmp and self.keep:
                 chunks.append(png.text_chunk(b"XML:com.adobe.xmp", photo.xmp))
             self._note_lost_iptc()
+        if photo.rows.dtype == np.uint8:
+            buffer = io.BytesIO()
+            self._image().save(buffer, "PNG", compress_level=png.COMPRESSION)
+            file.write(png.insert_chunks(buffer.getvalue(), chunks))
+            return
+        shape, strips = self._stored_strips()
         png.write(file, shape, photo.rows.dtype, strips, chunks)
 
     def _write_tiff(self, file):

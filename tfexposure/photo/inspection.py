@@ -8,7 +8,8 @@ from tfexposure.photo import colour
 
 # A channel from here on is called clipped: JPEG ripples keep white regions
 # from being 255 throughout.
-CLIPPED = 250 / 255
+_CLIPPED_LEVEL = 250
+CLIPPED = _CLIPPED_LEVEL / 255
 
 WELL_EXPOSED = "well exposed"
 GAIN = "recoverable by gain"
@@ -59,24 +60,22 @@ def inspect_rows(rows, colours, space):
     """
     histogram = np.zeros((colours, 256), np.int64)
     luma = np.zeros(256, np.int64)
-    clipped_any, clipped_each, count = 0, np.zeros(colours, np.int64), 0
+    clipped_any = count = 0
     for _, strip in rows.strips():
         pixels = strip[..., :colours]
         if strip.shape[2] in (2, 4):
             # What cannot be seen does not count.
             pixels = pixels[strip[..., -1] > 0][:, None]
-        count += pixels.shape[0] * pixels.shape[1]
-        clipped = pixels >= CLIPPED * rows.maximum
-        clipped_any += int(clipped.any(-1).sum())
-        clipped_each += clipped.sum((0, 1))
-        levels = pixels
-        if rows.maximum != 255:
-            levels = np.rint(pixels * (255.0 / rows.maximum)).astype(np.uint8)
+        levels = to_levels(pixels, rows.maximum)
+        brightest = levels[..., 0]
         for channel in range(colours):
-            histogram[channel] += np.bincount(
-                levels[..., channel].ravel(), minlength=256
-            )
+            plane = levels[..., channel]
+            histogram[channel] += np.bincount(plane.ravel(), minlength=256)
+            brightest = np.maximum(brightest, plane)
+        clipped_any += np.count_nonzero(brightest >= _CLIPPED_LEVEL)
+        count += brightest.size
         luma += luma_histogram(pixels, rows.maximum, space)
+    clipped_each = histogram[:, _CLIPPED_LEVEL:].sum(1)
     count = max(count, 1)
     stops = estimate_stops(luma / max(luma.sum(), 1), clipped_any / count)
     return Inspection(
@@ -87,6 +86,13 @@ def inspect_rows(rows, colours, space):
         verdict=_verdict(stops, clipped_any / count),
         histogram=histogram,
     )
+
+
+def to_levels(pixels, maximum):
+    """Pixels of any depth as uint8."""
+    if maximum == 255:
+        return pixels
+    return np.rint(pixels * np.float32(255.0 / maximum)).astype(np.uint8)
 
 
 def luma_histogram(pixels, maximum, space):

@@ -24,7 +24,9 @@ def preview(rows, colours, side=_SIDE):
     """
     step = _step(rows, side)
     parts = [
-        _levels(strip[(-top) % step :: step, ::step, :colours], rows.maximum)
+        inspection.to_levels(
+            strip[(-top) % step :: step, ::step, :colours], rows.maximum
+        )
         for top, strip in rows.strips()
     ]
     small = np.concatenate(parts)
@@ -50,9 +52,3 @@ def write_overlay(photo, path):
 
 def _step(rows, side):
     return max(1, -(-max(rows.shape[:2]) // side))
-
-
-def _levels(pixels, maximum):
-    if maximum == 255:
-        return pixels
-    return np.rint(pixels * (255.0 / maximum)).astype(np.uint8)

@@ -5,6 +5,7 @@ and NumPy, a strip of rows at a time, so that memory does not grow with the
 picture. Reference: W3C, Portable Network Graphics, third edition.
 """
 
+import io
 import struct
 import zlib
 
@@ -18,7 +19,10 @@ _ADAM7 = (
     (0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4),
     (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1),
 )  # fmt: skip
-_STRIP_ROWS = 128
+_STRIP_ROWS = 256
+
+# zlib's level: 3 is four times as fast as 6, and files grow by a tenth.
+COMPRESSION = 3
 
 # Ancillary chunks that describe the old pixels' coding rather than the photo.
 _PIXEL_CHUNKS = frozenset(
@@ -184,37 +188,77 @@ def _unfilter(kinds, coded, above, bytes_per_pixel):
     count, row_bytes = coded.shape
     pixels = row_bytes // bytes_per_pixel
     coded = coded.reshape(count, pixels, bytes_per_pixel)
-    # A border of zeros on the left, the row above on top.
-    done = np.zeros((count + 1, pixels + 1, bytes_per_pixel), np.uint8)
-    done[0, 1:] = above.reshape(pixels, bytes_per_pixel)
-    if not (kinds > 2).any():
-        return _unfilter_simple(kinds, coded, done)
-    for diagonal in range(count + pixels - 1):
-        first = max(0, diagonal - pixels + 1)
-        row = np.arange(first, min(count, diagonal + 1))
-        column = diagonal - row
-        left = done[row + 1, column].astype(np.int16)
-        upper = done[row, column + 1].astype(np.int16)
-        corner = done[row, column].astype(np.int16)
-        kind = kinds[row, None]
-        predicted = np.select(
-            [kind == 1, kind == 2, kind == 3, kind == 4],
-            [left, upper, (left + upper) >> 1, _paeth(left, upper, corner)],
-            np.int16(0),
-        )
-        done[row + 1, column + 1] = (coded[row, column] + predicted) & 255
-    return done[1:, 1:].reshape(count, row_bytes)
+    above = above.reshape(pixels, bytes_per_pixel)
+    if (kinds > 2).any():
+        return _unfilter_diagonals(kinds, coded, above)
+    return _unfilter_rows(kinds, coded, above)
 
 
-def _unfilter_simple(kinds, coded, done):
+def _unfilter_diagonals(kinds, coded, above):
+    count, pixels, channels = coded.shape
+    coded = _skew(coded)
+    # Row 0 is the one above, rows 1 to n the strip's. The pixel of row r and
+    # column c lies at [r + c + 1, r], so that its left, upper and upper-left
+    # neighbours are slices of the two diagonals before; what is left of
+    # column 0 stays zero.
+    done = np.zeros((count + pixels + 1, count + 1, channels), np.int16)
+    done[1 : pixels + 1, 0] = above
+    masks = {
+        kind: (kinds == kind).astype(np.int16)[:, None]
+        for kind in (1, 2, 3, 4)
+        if (kinds == kind).any()
+    }
+    for diagonal in range(1, count + pixels):
+        first, last = max(1, diagonal - pixels + 1), min(count, diagonal) + 1
+        left = done[diagonal, first:last]
+        upper = done[diagonal, first - 1 : last - 1]
+        value = coded[diagonal - 1, first - 1 : last - 1].astype(np.int16)
+        for kind, mask in masks.items():
+            if kind == 1:
+                guess = left
+            elif kind == 2:
+                guess = upper
+            elif kind == 3:
+                guess = (left + upper) >> 1
+            else:
+                corner = done[diagonal - 1, first - 1 : last - 1]
+                guess = _paeth(left, upper, corner)
+            value += guess * mask[first - 1 : last - 1]
+        done[diagonal + 1, first:last] = value & 255
+    return _unskew(done.astype(np.uint8), pixels)[1:].reshape(count, -1)
+
+
+def _skew(rows):
+    """(n, W, c) -> (n + W, n, c), row r delayed by r: [r + x, r] = [r, x]."""
+    count, pixels, channels = rows.shape
+    length = count + pixels + 1
+    wide = np.zeros((count, length, channels), rows.dtype)
+    wide[:, :pixels] = rows
+    flat = wide.reshape(-1, channels)[: count * (length - 1)]
+    shifted = flat.reshape(count, length - 1, channels)
+    return np.ascontiguousarray(shifted.swapaxes(0, 1))
+
+
+def _unskew(diagonals, pixels):
+    """The inverse: [r + x + 1, r] -> [r, x]."""
+    length, count, channels = diagonals.shape
+    flat = np.zeros((count * (length + 1), channels), diagonals.dtype)
+    flat[: count * length] = diagonals.swapaxes(0, 1).reshape(-1, channels)
+    return flat.reshape(count, length + 1, channels)[:, 1 : pixels + 1]
+
+
+def _unfilter_rows(kinds, coded, above):
+    """The same without average and Paeth: whole rows at once."""
+    done = np.empty_like(coded)
     for row, kind in enumerate(kinds):
         if kind == 1:
-            done[row + 1, 1:] = np.cumsum(coded[row], axis=0, dtype=np.uint8)
+            np.cumsum(coded[row], axis=0, dtype=np.uint8, out=done[row])
         elif kind == 2:
-            done[row + 1, 1:] = coded[row] + done[row, 1:]
+            np.add(coded[row], above, out=done[row])
         else:
-            done[row + 1, 1:] = coded[row]
-    return done[1:, 1:].reshape(len(kinds), -1)
+            done[row] = coded[row]
+        above = done[row]
+    return done.reshape(len(kinds), -1)
 
 
 def _paeth(left, upper, corner):
@@ -248,7 +292,7 @@ def write(file, shape, dtype, strips, chunks=()):
     _write_chunk(file, b"IHDR", head)
     for kind, payload in chunks:
         _write_chunk(file, kind, payload)
-    deflate = zlib.compressobj(6, strategy=zlib.Z_FILTERED)
+    deflate = zlib.compressobj(COMPRESSION)
     bytes_per_pixel = channels * depth // 8
     above = np.zeros(width * bytes_per_pixel, np.uint8)
     for _, rows in strips:
@@ -259,6 +303,16 @@ def write(file, shape, dtype, strips, chunks=()):
         _write_chunk(file, b"IDAT", deflate.compress(coded.tobytes()))
     _write_chunk(file, b"IDAT", deflate.flush())
     _write_chunk(file, b"IEND", b"")
+
+
+def insert_chunks(data, chunks):
+    """Puts chunks into a PNG file, behind its header."""
+    file = io.BytesIO()
+    file.write(data[:33])
+    for kind, payload in chunks:
+        _write_chunk(file, kind, payload)
+    file.write(data[33:])
+    return file.getvalue()
 
 
 def _filter(rows, above, bytes_per_pixel):

@@ -1,0 +1,156 @@
+"""One self-contained HTML page: before and after of every photo."""
+
+import base64
+import html
+import io
+import tempfile
+
+import numpy as np
+from PIL import Image
+
+from tfexposure.photo import colour, encode, outcomes, overlay
+from tfexposure.photo.report_page import CARD, FOOT, HEAD, SLIDER, STILL
+
+# Longer side of the pictures on the page, in pixels, and their quality:
+# about 200 kB a photo.
+_SIDE = 1000
+_QUALITY = 82
+_BINS = 64
+_CHANNEL_COLOURS = {1: ("#888",), 3: ("#e5484d", "#30a46c", "#3e8ef7")}
+
+
+class Report:
+    """Collects photos as they are done and writes the page at the end.
+
+    Pictures wait in a temporary file, so that a folder of thousands does not
+    fill memory. `add` may be called from one other thread.
+    """
+
+    def __init__(self):
+        self._cards = tempfile.TemporaryFile("w+", encoding="utf-8")
+
+    def add(self, outcome, photo, correction):
+        """Adds a photo that was corrected or left as it is.
+
+        Args:
+            outcome: its `Outcome`.
+            photo: the `Photo`.
+            correction: its `Correction`.
+        """
+        before = _picture(photo, photo.rows)
+        names = {"name": html.escape(outcome.file), "before": before}
+        if correction.changed:
+            after = _picture(photo, correction.rows)
+            shown = SLIDER.format(after=after, **names)
+        else:
+            shown = STILL.format(**names)
+        labelled = [(correction.before, "before"), (correction.after, "after")]
+        if not correction.changed:
+            labelled = labelled[:1]
+        self._cards.write(
+            CARD.format(
+                shown=shown,
+                verdict=html.escape(correction.before.verdict),
+                kind=correction.before.verdict.split()[0],
+                status=outcome.status,
+                facts=_facts(outcome, photo),
+                histograms="".join(
+                    _histogram(found.histogram, label)
+                    for found, label in labelled
+                ),
+                **names,
+            )
+        )
+
+    def write(self, path, done):
+        """Writes the page.
+
+        Args:
+            path: HTML file.
+            done: list of all `Outcome`, also of failed and skipped photos.
+        """
+        counts = {}
+        for outcome in done:
+            counts[outcome.status] = counts.get(outcome.status, 0) + 1
+        summary = ", ".join(f"{n} {name}" for name, n in sorted(counts.items()))
+        with encode.atomic_file(path) as file:
+            page = io.TextIOWrapper(file, encoding="utf-8", write_through=True)
+            page.write(HEAD.format(count=len(done), summary=summary))
+            self._cards.seek(0)
+            while text := self._cards.read(1 << 20):
+                page.write(text)
+            page.write(_others(done) + FOOT)
+            page.detach()
+        self._cards.close()
+
+
+def _picture(photo, rows):
+    """A picture as a data URI: upright, in sRGB, small."""
+    levels = overlay.preview(rows, photo.colours, 2 * _SIDE)
+    if photo.colours == 3:
+        space = colour.colour_of(photo.icc, [])
+        if not space.is_identity:
+            srgb = space.to_srgb(levels.astype(np.float32) / 255)
+            levels = np.rint(np.clip(srgb, 0, 1) * 255).astype(np.uint8)
+    image = Image.fromarray(levels)
+    image.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=_QUALITY)
+    coded = base64.b64encode(buffer.getvalue()).decode()
+    return f"data:image/jpeg;base64,{coded}"
+
+
+def _facts(outcome, photo):
+    height, width, _ = photo.rows.shape
+    bits = photo.rows.dtype.itemsize * 8
+    facts = {
+        "size": f"{width} × {height}, {photo.format}, {bits} bits",
+        "shift": f"{outcome.stops:.1f} stops over (τ ≈ {outcome.tau:.2f})",
+        "clipped": (
+            f"{outcome.clipped_before:.2%} → {outcome.clipped_after:.2%}"
+        ),
+        "time": f"{outcome.seconds:.1f} s",
+    }
+    if outcome.notes:
+        facts["notes"] = "; ".join(outcome.notes)
+    return "".join(
+        f"<dt>{name}</dt><dd>{html.escape(text)}</dd>"
+        for name, text in facts.items()
+    )
+
+
+def _histogram(histogram, label):
+    """Levels of each channel as an SVG; heights are square roots."""
+    channels = len(histogram)
+    bins = histogram.reshape(channels, _BINS, -1).sum(2)
+    heights = np.sqrt(bins / max(bins.max(), 1)) * 60
+    paths = []
+    for row, stroke in zip(heights, _CHANNEL_COLOURS[channels], strict=True):
+        points = " ".join(
+            f"{i * 192 / (_BINS - 1):.1f},{62 - h:.1f}"
+            for i, h in enumerate(row)
+        )
+        paths.append(
+            f'<polygon points="0,62 {points} 192,62" fill="{stroke}" '
+            f'fill-opacity=".28" stroke="{stroke}"/>'
+        )
+    return (
+        f'<figure><svg viewBox="0 0 192 64" role="img" aria-label='
+        f'"histogram {label}">{"".join(paths)}</svg>'
+        f"<figcaption>{label}</figcaption></figure>"
+    )
+
+
+def _others(done):
+    rows = "".join(
+        f"<tr><td>{html.escape(outcome.file)}</td><td>{outcome.status}</td>"
+        f"<td>{html.escape(outcome.error or '')}</td></tr>"
+        for outcome in done
+        if outcome.status in (outcomes.FAILED, outcomes.SKIPPED)
+    )
+    if not rows:
+        return ""
+    return (
+        "<section><h2>Not shown</h2><table><tr><th>photo</th><th>status</th>"
+        f"<th>reason</th></tr>{rows}</table></section>"
+    )
