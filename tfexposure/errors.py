@@ -10,6 +10,10 @@ class UserError(Exception):
     """
 
 
+class Interrupted(Exception):
+    """A signal asked a run to stop; its state was saved."""
+
+
 def import_extra(module, extra):
     """Imports an optional dependency, or says which extra brings it.
 

@@ -15,7 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from absl import app, flags
 
 from tfexposure import config_flags
-from tfexposure.errors import UserError
+from tfexposure.errors import Interrupted, UserError
 
 EXIT_INTERRUPTED = 75  # EX_TEMPFAIL of sysexits.h: try again
 
@@ -40,7 +40,7 @@ def main(argv):
         loop.train(config, FLAGS.run_dir, strategies.strategy())
     except UserError as error:
         sys.exit(f"error: {error}")
-    except loop.Interrupted as interruption:
+    except Interrupted as interruption:
         print(f"interrupted: {interruption}", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
 

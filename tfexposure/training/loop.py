@@ -5,7 +5,7 @@ import signal
 
 from tfexposure.config import RunDir
 from tfexposure.data.pipeline import Photos, training_stream
-from tfexposure.errors import UserError
+from tfexposure.errors import Interrupted, UserError
 from tfexposure.layers import seed_noise
 from tfexposure.training.checkpoints import Checkpoints
 from tfexposure.training.monitor import Monitor
@@ -14,10 +14,6 @@ from tfexposure.training.step import load_features, make_train_step
 from tfexposure.training.validation import Validation
 
 _GRID_PHOTOS = 4
-
-
-class Interrupted(Exception):
-    """A signal asked the run to stop; its state was saved."""
 
 
 def train(config, run_dir, strategy):
