@@ -74,7 +74,7 @@ def load_run(
     variables = [variable.value for variable in generator.weights]
     checkpoint = tf.train.Checkpoint(**{field: variables, "step": done})
     try:
-        status = checkpoint.restore(path)
+        status = checkpoint.read(path)
         status.assert_existing_objects_matched()
         # Optimisers and the other network stay where they are.
         status.expect_partial()

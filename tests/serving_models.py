@@ -1,0 +1,107 @@
+"""One tiny trained-looking generator and its exports, for the serving tests."""
+
+import dataclasses
+import functools
+import pathlib
+import tempfile
+
+import keras
+import numpy as np
+import pytest
+
+from tfexposure.config import (
+    Config,
+    DiscriminatorConfig,
+    GeneratorConfig,
+    RunDir,
+)
+from tfexposure.generator import UNetGenerator
+from tfexposure.layers import spectral_norms
+
+STEP = 7
+
+
+def make_generator(**options):
+    """A `UNetGenerator` whose every weight matters to the answer."""
+    keras.utils.set_random_seed(3)
+    generator = UNetGenerator(**{"filters": 4, **options})
+    generator.build((None, None, None, 3))
+    randomize(generator)
+    return generator
+
+
+def randomize(network):
+    random = np.random.default_rng(5)
+    for variable in network.weights:
+        name = variable.path.split("/")[-1]
+        if name in ("moving_mean", "beta", "scale", "bias"):
+            variable.assign(random.normal(0, 0.3, variable.shape))
+        elif name in ("moving_variance", "gamma"):
+            variable.assign(random.uniform(0.5, 4, variable.shape))
+        elif name == "kernel" and not spectral_norms(network):
+            variable.assign(variable.value * 20)
+    return network
+
+
+def answer(generator, image):
+    """The generator's answer in Keras: the reference of all exports."""
+    return np.asarray(generator(image, training=False))
+
+
+def picture(height, width, count=1, seed=0):
+    """Float32 pictures with edges and noise, in [0, 1]."""
+    random = np.random.default_rng(seed)
+    coarse = random.uniform(0, 1, (count, height // 8 + 1, width // 8 + 1, 3))
+    image = coarse.repeat(8, 1).repeat(8, 2)[:, :height, :width]
+    noise = random.normal(0, 0.02, image.shape)
+    return np.clip(image + noise, 0, 1).astype("float32")
+
+
+@functools.cache
+def _run_folder():
+    from tfexposure.training.state import create_state
+
+    # Kept until the process ends, so that every test module sees the same.
+    holder = tempfile.TemporaryDirectory()
+    run = RunDir(pathlib.Path(holder.name, "run"))
+    config = dataclasses.replace(
+        Config(),
+        generator=GeneratorConfig(filters=4),
+        discriminator=DiscriminatorConfig(filters=4),
+    )
+    run.write_config(config)
+    state = create_state(config)
+    randomize(state.averaged)
+    state.step.assign(STEP)
+    state.checkpoint().write(str(run.checkpoints / f"ckpt-{STEP}"))
+    return holder, run, state
+
+
+@pytest.fixture(scope="session")
+def trained():
+    """(RunDir, TrainState) of a run that stopped after `STEP` steps."""
+    _, run, state = _run_folder()
+    return run, state
+
+
+@functools.cache
+def _saved_model():
+    from tfexposure import serving
+
+    _, run, _ = _run_folder()
+    loaded = serving.load_run(run.path)
+    # Small tiles and a low limit, so that small pictures reach both.
+    return serving.export_saved_model(
+        loaded.generator,
+        run.exports / "saved_model",
+        loaded.step,
+        run=loaded,
+        max_pixels=300 * 300,
+        tile=32,
+    )
+
+
+@pytest.fixture(scope="session")
+def saved_model():
+    """Folder of the run's SavedModel: tiles of 32, at most 300 x 300."""
+    return _saved_model()
