@@ -2,7 +2,6 @@
 
 import signal
 
-
 from tfexposure.config import RunDir
 from tfexposure.data.pipeline import Photos, training_stream
 from tfexposure.errors import Interrupted, UserError
