@@ -1,0 +1,196 @@
+"""The paper's tables, with its numbers beside ours."""
+
+import itertools
+
+import numpy as np
+
+from tfexposure import evaluation, metrics
+from tfexposure.evaluation.measure import (
+    INPUT,
+    INVERSE_BLIND,
+    INVERSE_KNOWN,
+    Evaluation,
+)
+from tfexposure.evaluation.simulation import read_photo
+from tfexposure.experiments import catalogue, statistics
+
+# Compared with the paper; the first needs a classifier.
+PUBLISHED = ("score", *metrics.FEATURES)
+# Ours, beyond the paper.
+EXTRA = ("psnr", "l1_inside", "l1_outside")
+
+
+def table1(paths, max_side=None, resamples=1000, progress=None):
+    """Similarity of overexposed photos to their originals.
+
+    Args:
+        paths: of well-exposed photos.
+        max_side: larger photos are reduced to this, in pixels.
+        resamples: of the bootstrap.
+        progress: called as `progress(done, total)` after each photo.
+
+    Returns:
+        A dictionary that JSON can hold.
+    """
+    taus = tuple(catalogue.TABLE1)
+    target, rows = [], {(tau, kind): [] for tau in taus for kind in (0, 1)}
+    restorers = evaluation.standard_methods()
+    for number, path in enumerate(paths):
+        photo = read_photo(path, max_side)
+        target.append(_features(photo))
+        for tau in taus:
+            example = evaluation.Simulation(tau, tau).apply(photo, path.name)
+            rows[tau, 0].append(_features(example.overexposed))
+            inverse = np.asarray(restorers[INVERSE_KNOWN](example))
+            rows[tau, 1].append(_features(inverse))
+        if progress:
+            progress(number + 1, len(paths))
+    target = np.array(target)
+    counts = statistics.resample_photos(len(target), resamples)
+    floor = metrics.split_half_similarity(target)
+    return {
+        "photos": len(target),
+        "noise_floor": _by_feature(floor.tolist()),
+        "rows": [
+            {
+                "tau": tau,
+                "published": _by_feature(catalogue.TABLE1[tau]),
+                "overexposed": _intervals(target, rows[tau, 0], counts),
+                "inverse": _intervals(target, rows[tau, 1], counts),
+            }
+            for tau in taus
+        ],
+    }
+
+
+def compare_rows(table, trained, evaluations, resamples):
+    """Compares the rows of a table that needed training.
+
+    Args:
+        table: a `catalogue.Table`.
+        trained: one list of method names per row, one name per seed.
+        evaluations: per row, the `Evaluation` with those methods; all on the
+            same photos.
+        resamples: of the bootstrap.
+
+    Returns:
+        A dictionary that JSON can hold: `photos`, `noise_floor`, `rows`,
+        `baselines` and `pairs`.
+    """
+    first = evaluations[0]
+    counts = statistics.resample_photos(len(first.names), resamples)
+    measures = [
+        [_measures(found, method) for method in methods]
+        for found, methods in zip(evaluations, trained, strict=True)
+    ]
+    names = list(measures[0][0])
+    rows = [
+        {
+            "label": row.label,
+            "published": vars(row.published),
+            "trainings": len(each),
+            "ours": {
+                name: vars(statistics.estimate([m[name] for m in each], counts))
+                for name in names
+            },
+        }
+        for row, each in zip(table.rows, measures, strict=True)
+    ]
+    floor = metrics.split_half_similarity(first.target_features)
+    return {
+        "photos": len(first.names),
+        "noise_floor": _by_feature(floor.tolist()),
+        "rows": rows,
+        "baselines": _baselines(table, evaluations, counts),
+        "pairs": _pairs(table, measures, counts),
+    }
+
+
+def _measures(found: Evaluation, method):
+    """Returns name -> function of resampled photos, for one method."""
+    measures = {}
+    if found.probabilities:
+        measures["score"] = statistics.Score(found.probabilities[method])
+    for i, name in enumerate(metrics.FEATURES):
+        measures[name] = statistics.Similarity(
+            found.target_features[:, i], found.features[method][:, i]
+        )
+    for name in EXTRA:
+        measures[name] = statistics.Mean(found.fidelity[method][name])
+    return measures
+
+
+def _baselines(table, evaluations, counts):
+    """Rows without a network, once for each simulation."""
+    baselines = {}
+    for row, found in zip(table.rows, evaluations, strict=True):
+        variant = row.variant
+        tau = f"tau {variant.tau_min:g}"
+        if variant.tau_max != variant.tau_min:
+            tau += f" to {variant.tau_max:g}"
+        for method in (INPUT, INVERSE_KNOWN, INVERSE_BLIND):
+            label = f"{method}, {tau}"
+            if label not in baselines:
+                measures = _measures(found, method)
+                baselines[label] = {
+                    name: vars(statistics.estimate([measure], counts))
+                    for name, measure in measures.items()
+                }
+    return baselines
+
+
+def _pairs(table, measures, counts):
+    """Every pair of rows: our difference, and what the paper found."""
+    pairs = []
+    numbered = list(zip(table.rows, measures, strict=True))
+    for (one, ours), (other, theirs) in itertools.combinations(numbered, 2):
+        for name in ours[0]:
+            interval = statistics.difference(
+                [measure[name] for measure in ours],
+                [measure[name] for measure in theirs],
+                counts,
+            )
+            pair = {
+                "first": one.label,
+                "second": other.label,
+                "quantity": name,
+                "difference": vars(interval),
+                "verdict": statistics.verdict(interval, one.label, other.label),
+                "published_difference": None,
+                "ordering": None,
+            }
+            if name in PUBLISHED:
+                published = getattr(one.published, name) - getattr(
+                    other.published, name
+                )
+                pair["published_difference"] = round(published, 4)
+                pair["ordering"] = _ordering(interval, published)
+            pairs.append(pair)
+    return pairs
+
+
+def _ordering(interval, published):
+    """Says whether the paper's ordering of two rows holds for ours."""
+    if interval.low <= 0 <= interval.high or np.isnan(interval.low):
+        return statistics.NOT_TOLD_APART
+    return "holds" if interval.mean * published > 0 else "reversed"
+
+
+def _intervals(target, restored, counts):
+    restored = np.array(restored)
+    return {
+        name: vars(
+            statistics.estimate(
+                [statistics.Similarity(target[:, i], restored[:, i])], counts
+            )
+        )
+        for i, name in enumerate(metrics.FEATURES)
+    }
+
+
+def _features(image):
+    return np.asarray(metrics.exposure_features(image[None]), np.float64)[0]
+
+
+def _by_feature(values):
+    return dict(zip(metrics.FEATURES, values, strict=True))
