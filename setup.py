@@ -21,9 +21,9 @@ DEV = [
     "pytest-timeout>=2.3",
     "ruff>=0.9,<1",
     "scikit-image>=0.24",
-    # Writes none of our files; reads the event files in the tests.
-    "tensorboard>=2.19",
 ]
+# `tf.summary` is a thin layer over this package.
+TENSORBOARD = ["tensorboard>=2.19"]
 
 setup(
     name="tfexposure",
@@ -50,9 +50,9 @@ setup(
     extras_require={
         # TensorFlow comes in two builds that overwrite each other's files, so
         # the choice is the user's: BUILD_NOTES.md, "Which TensorFlow".
-        "cpu": ["tensorflow-cpu>=2.21"],
-        "tensorflow": ["tensorflow>=2.21"],
-        "gpu": ["tensorflow[and-cuda]>=2.21"],
+        "cpu": ["tensorflow-cpu>=2.21", *TENSORBOARD],
+        "tensorflow": ["tensorflow>=2.21", *TENSORBOARD],
+        "gpu": ["tensorflow[and-cuda]>=2.21", *TENSORBOARD],
         "jax": JAX,
         "lite": LITE,
         "data": DATA,
