@@ -360,3 +360,10 @@ def test_paths_come_back_as_paths(tmp_path):
 def test_without_a_model_the_message_says_so():
     with pytest.raises(UserError, match="--model is needed"):
         tfexposure.correct(overexposed(2))
+
+
+def test_networks_whose_tiles_do_not_join_get_the_whole_photo():
+    runner = Gain()
+    runner.exact_tiles = False
+    corrected(noise(1100, 1500), runner)
+    assert runner.sizes == [(1100, 1500, 3)]

@@ -127,17 +127,62 @@ def test_fixed_size_lite_file(saved, tmp_path):
 
 
 def test_run_folder_is_rebuilt_by_serving(tmp_path, monkeypatch):
-    from tfexposure import serving
+    import keras
 
+    from tfexposure import serving
+    from tfexposure.generator import UNetGenerator
+
+    keras.utils.set_random_seed(0)
+    generator = UNetGenerator(filters=2, field_of_view=47)
+    generator(np.zeros((1, 32, 32, 3), np.float32))
     (tmp_path / "config.json").write_text("{}")
-    monkeypatch.setattr(
-        serving,
-        "load_generator",
-        lambda run_dir: lambda image, training: image * 0.5,
-        raising=False,
+    monkeypatch.setattr(serving, "load_generator", lambda _: generator)
+    runner = runners.open_runner(tmp_path)
+    pixels = picture()
+    whole = corrected(runner, pixels, 0).astype(int)
+    inputs = pixels[None].astype(np.float32) / 255
+    expected = np.asarray(generator(inputs, training=False))[0] * 255
+    assert np.abs(whole - expected).max() <= 1
+    assert np.abs(corrected(runner, pixels, 64) - whole).max() <= 1
+
+
+def test_serving_tile_is_preferred_and_six_channels_are_made(tmp_path):
+    """As exported for networks that look at the whole photo first."""
+    import tensorflow as tf
+
+    from tfexposure.photo import thumbnails
+
+    module = tf.Module()
+    image = tf.TensorSpec((None, None, None, 3), name="image")
+    small = tf.TensorSpec((None, 8, 8, 6), name="thumbnail")
+    module.whole = tf.function(
+        lambda image: {"restored": image * 0}, input_signature=[image]
     )
-    answer = corrected(runners.open_runner(tmp_path), picture(), 64)
-    assert np.abs(answer - picture() / 2).max() <= 0.51
+    module.tile = tf.function(
+        lambda image, thumbnail: {
+            "restored": image
+            * tf.reduce_mean(thumbnail[..., 3:], (1, 2))[:, None, None]
+        },
+        input_signature=[image, small],
+    )
+    tf.saved_model.save(
+        module,
+        str(tmp_path),
+        signatures={
+            "serving_default": module.whole,
+            "serving_tile": module.tile,
+        },
+    )
+    runner = runners.open_runner(tmp_path)
+    assert (runner.thumbnail, runner.thumbnail_channels) == (8, 6)
+    pixels = picture(64, 96)
+    pixels[:32] = 255
+    values = pixels.astype(np.float32) / 255
+    share = np.clip((values - 0.97) / 0.025, 0, 1).mean((0, 1))
+    answer = corrected(runner, pixels, 64)
+    assert np.abs(answer - pixels * share).max() <= 1
+    made = thumbnails.make_thumbnail([(0, values)], 64, 96, runner)
+    assert made.shape == (8, 8, 6)
 
 
 @pytest.mark.parametrize(

@@ -127,12 +127,8 @@ class _Work:
         height, width, _ = self.source.shape
         thumbnail = None
         if runner.thumbnail:
-            thumbnail = np.clip(
-                thumbnails.area_resize(
-                    self._srgb_strips(), height, width, runner.thumbnail
-                ),
-                0,
-                1,
+            thumbnail = thumbnails.make_thumbnail(
+                self._srgb_strips(), height, width, runner
             )
         try:
             row_spans, column_spans = tiling.grid(

@@ -35,22 +35,26 @@ class Runner:
         fixed_size: (height, width) of the only input size, or `None`.
         thumbnail: side in pixels of the small copy of the whole photo that
             the network takes beside each window, or `None`.
-        concurrent: whether several threads may call `restore` at once.
+        thumbnail_channels: 3, or 6 for one with the share of clipped pixels.
+        exact_tiles: `False` for a network whose answer anywhere depends on
+            the whole window, so that tiles do not join.
     """
 
     halo = UNKNOWN_HALO
     stride = STRIDE
     fixed_size = None
     thumbnail = None
-    concurrent = False
+    thumbnail_channels = 3
+    exact_tiles = True
 
     def restore(self, image, thumbnail=None):
         """Restores float32 (H, W, 3) in [0, 1]; the same shape comes back.
 
         Args:
             image: window of the photo, any size if `fixed_size` is `None`.
-            thumbnail: float32 (T, T, 3), the whole photo resized by area,
-                where `self.thumbnail` is T.
+            thumbnail: float32 (T, T, C) of the whole photo, as
+                `thumbnails.make_thumbnail` makes it, if the network takes
+                one.
         """
         raise NotImplementedError
 
@@ -66,10 +70,25 @@ class Runner:
                 )
             setattr(self, name, value)
         self.thumbnail = manifest.get("thumbnail")
+        self.exact_tiles = manifest.get("exact_tiles", True)
+
+    def _take_thumbnail(self, model, shape):
+        """Notes the size of the input `thumbnail`, (1, T, T, C)."""
+        side = shape[1] or self.thumbnail
+        if not side or shape[3] not in (3, 6):
+            raise UserError(
+                f"{model}: takes a thumbnail of shape {tuple(shape)}; expected "
+                "(1, T, T, 3) or (1, T, T, 6), T here or in the manifest"
+            )
+        self.thumbnail, self.thumbnail_channels = int(side), int(shape[3])
 
 
 class SavedModelRunner(Runner):
-    """Runs the signature `serving_default` of a SavedModel."""
+    """Runs a SavedModel.
+
+    `serving_tile` where there is one: in such a model `serving_default` takes
+    its window for a whole photo. `serving_default` otherwise.
+    """
 
     def __init__(self, folder):
         tensorflow = import_extra("tensorflow", "cpu")
@@ -86,9 +105,11 @@ class SavedModelRunner(Runner):
                 f"{folder}: has no signature serving_default; it has "
                 f"{', '.join(sorted(signatures)) or 'none'}"
             )
-        self._call = signatures["serving_default"]
+        tiles = "serving_tile" in signatures
+        self._call = signatures["serving_tile" if tiles else "serving_default"]
         inputs = self._call.structured_input_signature[1]
         _check_names(folder, inputs, self._call.structured_outputs)
+        self._takes = frozenset(inputs)
         shape = inputs["image"].shape
         if shape[1] is not None and shape[2] is not None:
             self.fixed_size = (shape[1], shape[2])
@@ -96,15 +117,12 @@ class SavedModelRunner(Runner):
         self._apply_manifest(
             json.loads(manifest.read_text()) if manifest.exists() else None
         )
-        self.thumbnail = _thumbnail_side(
-            folder, inputs, self.thumbnail, lambda spec: spec.shape[1]
-        )
-        # A tf.function serves several threads, each with its own call.
-        self.concurrent = True
+        if "thumbnail" in inputs:
+            self._take_thumbnail(folder, inputs["thumbnail"].shape)
 
     def restore(self, image, thumbnail=None):
         inputs = {"image": self._constant(image[None])}
-        if self.thumbnail:
+        if "thumbnail" in self._takes:
             inputs["thumbnail"] = self._constant(thumbnail[None])
         return self._call(**inputs)["restored"].numpy()[0]
 
@@ -136,17 +154,14 @@ class LiteRunner(Runner):
         if shape[1] > 0 and shape[2] > 0:
             self.fixed_size = (int(shape[1]), int(shape[2]))
         self._apply_manifest(_zipped_manifest(path))
-        self.thumbnail = _thumbnail_side(
-            path,
-            self._inputs,
-            self.thumbnail,
-            lambda details: details["shape_signature"][1],
-        )
+        if "thumbnail" in self._inputs:
+            shape = self._inputs["thumbnail"]["shape_signature"]
+            self._take_thumbnail(path, [n if n > 0 else None for n in shape])
         self._lock = threading.Lock()
 
     def restore(self, image, thumbnail=None):
         inputs = {"image": _quantize(image[None], self._inputs["image"])}
-        if self.thumbnail:
+        if "thumbnail" in self._inputs:
             inputs["thumbnail"] = _quantize(
                 thumbnail[None], self._inputs["thumbnail"]
             )
@@ -162,17 +177,26 @@ class GeneratorRunner(Runner):
         tensorflow = import_extra("tensorflow", "cpu")
         from tfexposure import serving
 
-        generator = serving.load_generator(run_dir)
+        network = serving.network_of(serving.load_generator(run_dir))
+        self.stride = network.stride
+        self.exact_tiles = network.halo is not None
+        self.halo = network.halo or 0
+        inputs = [tensorflow.TensorSpec((1, None, None, 3), name="image")]
+        if network.thumbnail:
+            side = network.thumbnail
+            shape = (1, side, side, getattr(network, "thumbnail_channels", 3))
+            self._take_thumbnail(run_dir, shape)
+            inputs.append(tensorflow.TensorSpec(shape, name="thumbnail"))
         self._constant = tensorflow.constant
         self._call = tensorflow.function(
-            lambda image: generator(image, training=False),
-            input_signature=[
-                tensorflow.TensorSpec((1, None, None, 3), "float32")
-            ],
+            network.restore_tile, input_signature=inputs
         )
 
     def restore(self, image, thumbnail=None):
-        return self._call(self._constant(image[None])).numpy()[0]
+        inputs = [self._constant(image[None])]
+        if self.thumbnail:
+            inputs.append(self._constant(thumbnail[None]))
+        return self._call(*inputs).numpy()[0]
 
 
 def open_runner(model=None):
@@ -229,25 +253,11 @@ def _check_names(model, inputs, outputs):
     expected = {"image"} | ({"thumbnail"} & set(inputs))
     if set(inputs) != expected or "restored" not in outputs:
         raise UserError(
-            f"{model}: serving_default should take image (and perhaps "
+            f"{model}: its signature should take image (and perhaps "
             "thumbnail) and answer restored; it takes "
             f"{', '.join(sorted(inputs))} and answers "
             f"{', '.join(sorted(outputs))}"
         )
-
-
-def _thumbnail_side(model, inputs, side, declared_side):
-    if "thumbnail" not in inputs:
-        return None
-    declared = declared_side(inputs["thumbnail"])
-    if declared is not None and declared > 0:
-        return int(declared)
-    if not side:
-        raise UserError(
-            f"{model}: takes a thumbnail, but neither its signature nor its "
-            "manifest says of which size"
-        )
-    return int(side)
 
 
 def _zipped_manifest(path):

@@ -2,6 +2,33 @@
 
 import numpy as np
 
+# Values between which a channel of the whole photo goes over to clipped, as
+# `tfexposure.natural.with_clip_share` has it.
+_SHARE_FROM, _SHARE_TO = 0.97, 0.995
+
+
+def make_thumbnail(strips, height, width, runner):
+    """Makes the thumbnail a runner takes.
+
+    Args:
+        strips: yields (top, float32 (n, W, 3) in [0, 1]).
+        height: rows of the picture.
+        width: its columns.
+        runner: has `thumbnail` and `thumbnail_channels`.
+
+    Returns:
+        float32 (T, T, 3), or (T, T, 6) with the share of clipped pixels.
+    """
+    if runner.thumbnail_channels == 6:
+        strips = ((top, _with_clip_share(strip)) for top, strip in strips)
+    small = area_resize(strips, height, width, runner.thumbnail)
+    return np.clip(small, 0, 1)
+
+
+def _with_clip_share(strip):
+    share = (strip - _SHARE_FROM) / (_SHARE_TO - _SHARE_FROM)
+    return np.concatenate((strip, np.clip(share, 0, 1)), axis=-1)
+
 
 def area_weights(length, side):
     """Weights of an area resize along one axis.

@@ -108,16 +108,17 @@ def grid(height, width, runner, tile=None):
     Args:
         height: rows of the picture.
         width: columns of the picture.
-        runner: has `halo`, `stride` and `fixed_size` (None or (H, W)).
+        runner: a `runners.Runner`.
         tile: side of a tile in pixels; 0 for no tiling; `None` tiles
-            pictures larger than one window of `TILE`.
+            pictures larger than one window of `TILE`, if tiles join.
 
     Returns:
         (row spans, column spans).
     """
     if tile is None:
         window = TILE + 2 * round_up(runner.halo, runner.stride)
-        tile = 0 if height * width <= window**2 else TILE
+        small = height * width <= window**2
+        tile = 0 if small or not runner.exact_tiles else TILE
     fixed_rows, fixed_columns = runner.fixed_size or (None, None)
     return (
         plan(height, tile or None, runner.halo, runner.stride, fixed_rows),
