@@ -49,13 +49,16 @@ def main():
 
     say("1. Curate: which sample photos are well exposed?")
     manifest = output / "manifest.jsonl"
-    script("curate", folder=ROOT / "samples", manifest=manifest)
+    script("trainers/curate.py", folder=ROOT / "samples", manifest=manifest)
     training = without_held_out(manifest, output / "training.jsonl")
 
     say("2. Train a tiny model on photos overexposed on purpose")
     run_dir = output / "run"
     script(
-        "train_gan", run_dir=run_dir, **{"data.source": training}, **TRAINING
+        "trainers/train_gan.py",
+        run_dir=run_dir,
+        **{"data.source": training},
+        **TRAINING,
     )
 
     say("3. Export it: for servers and for phones")
@@ -64,9 +67,9 @@ def main():
     saved_model = exports / "saved_model" / str(step)
     tflite = exports / f"generator-{step}.tflite"
     if not saved_model.exists():
-        script("export_saved_model", "export", run_dir=run_dir)
+        script("export/export_saved_model.py", run_dir=run_dir)
     if not tflite.exists():
-        script("export_tflite", "export", run_dir=run_dir)
+        script("export/export_tflite.py", run_dir=run_dir)
 
     say("4. Correct photos with each of the two")
     photos = output / "overexposed"
@@ -93,10 +96,10 @@ def say(title):
     print(f"\n== {title}", flush=True)
 
 
-def script(name, folder="trainers", **flags):
+def script(path, /, **flags):
     """Runs a script of the repository with absl flags."""
     command(
-        (ROOT / folder / f"{name}.py"),
+        ROOT / path,
         *(f"--{flag}={value}" for flag, value in flags.items()),
     )
 
