@@ -89,7 +89,7 @@ class PatchDiscriminator(keras.Model):
         x = ops.concatenate([overexposed, candidate], axis=-1)
         for block in self.blocks:
             x = block(x, training=training)
-        return ops.cast(x, "float32")
+        return ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
 
     def encoder_geometry(self):
         """Returns (kernel, stride) of every layer."""

@@ -176,9 +176,10 @@ class UNetGenerator(keras.Model):
                 x = x + skip
             for block in level:
                 x = block(x, **options)
-        # In float32 under every precision policy: 8 bits of bfloat16 would
-        # show as banding.
-        logits = ops.cast(self.output_block(x, **options), "float32")
+        logits = self.output_block(x, **options)
+        # In float32 at least: 8 bits of bfloat16 would show as banding.
+        dtype = keras.backend.result_type(logits.dtype, "float32")
+        logits = ops.cast(logits, dtype)
         return ops.sigmoid(logits)[:, :height, :width]
 
     def blocks(self):

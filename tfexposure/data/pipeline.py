@@ -5,42 +5,10 @@ however often the run was interrupted and however many workers share it. So no
 iterator state needs saving, and resuming costs nothing.
 """
 
-import dataclasses
-
 import tensorflow as tf
 
 from tfexposure import exposure
-from tfexposure.data.sources import photo_files
-from tfexposure.data.tfds import encoded_examples, is_tfds
-
-
-@dataclasses.dataclass(frozen=True)
-class Photos:
-    """The photos of one source, in a fixed order.
-
-    Attributes:
-        source: str, as in `data.source`.
-        files: tuple of paths, or None for a TFDS source.
-        split: str, of a TFDS source.
-    """
-
-    source: str
-    files: tuple | None
-    split: str = "train"
-
-    @classmethod
-    def open(cls, source, split="train", max_unreadable=10):
-        """Lists the photos of `source`; raises UserError if it has none."""
-        if is_tfds(source):
-            return cls(source, None, split)
-        return cls(source, tuple(photo_files(source, max_unreadable)))
-
-    def name_at(self, position, seed):
-        """Returns the name of the photo at `position` of the stream."""
-        if self.files is None:
-            return f"{self.source}, example {position}"
-        index = _shuffled_index(position, len(self.files), seed)
-        return self.files[int(index)]
+from tfexposure.data.sources import FilePhotos
 
 
 def training_stream(
@@ -56,7 +24,7 @@ def training_stream(
     """Returns the endless stream of training batches.
 
     Args:
-        photos: `Photos`.
+        photos: a source of `open_photos`.
         data: `DataConfig`.
         seed: int, of the order and of every random choice.
         batch_size: int, examples per batch.
@@ -74,26 +42,33 @@ def training_stream(
     """
     share = share or batch_size
     step_size = step_size or share
-    if photos.files is None:
-        encoded = (
-            encoded_examples(photos, seed)
-            .skip(start * step_size)
-            .filter(lambda n, _: _is_in_share(n, step_size, offset, share))
+    if isinstance(photos, FilePhotos):
+        encoded = photos.at(
+            tf.data.Dataset.range(start * share, tf.int64.max).map(
+                lambda n: n // share * step_size + offset + n % share
+            ),
+            seed,
         )
     else:
-        encoded = (
-            tf.data.Dataset.range(start * share, tf.int64.max)
-            .map(lambda n: n // share * step_size + offset + n % share)
-            .map(_reader(photos.files, seed), tf.data.AUTOTUNE)
+        encoded = photos.encoded(seed, start * step_size)
+        if share < step_size:
+            encoded = encoded.filter(
+                lambda n, _: _is_in_share(n, step_size, offset, share)
+            )
+    batches = encoded.map(
+        lambda position, contents: _example(position, contents, data, seed),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    ).batch(batch_size, drop_remainder=True)
+    if data.service:
+        # Its workers share the examples out among themselves: each one is
+        # seen once, in no fixed order.
+        batches = batches.apply(
+            tf.data.experimental.service.distribute(
+                tf.data.experimental.service.ShardingPolicy.DYNAMIC,
+                data.service,
+            )
         )
-    return (
-        encoded.map(
-            lambda position, contents: _example(position, contents, data, seed),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
-        .batch(batch_size, drop_remainder=True)
-        .prefetch(tf.data.AUTOTUNE)
-    )
+    return batches.prefetch(tf.data.AUTOTUNE)
 
 
 def simulate(target, seed, data):
@@ -114,9 +89,7 @@ def simulate(target, seed, data):
     noise = tf.random.stateless_uniform(tf.shape(target), seeds[0], -0.5, 0.5)
     target = exposure.dequantize(target, noise)
     tau = tf.random.stateless_uniform((), seeds[1], data.tau_min, data.tau_max)
-    overexposed = exposure.quantize(
-        exposure.overexpose(target, tau, exposure.get_response(data.response))
-    )
+    overexposed = exposure.quantize(_overexpose(target, tau, data.response))
     if data.jpeg_quality_max:
         quality = tf.random.stateless_uniform(
             (),
@@ -130,38 +103,23 @@ def simulate(target, seed, data):
     return overexposed, target
 
 
+def _overexpose(image, tau, name):
+    response = exposure.get_response(name)
+    if isinstance(response, exposure.GammaResponse):
+        # The powers of `exposure.overexpose` cancel: a third of the time.
+        knee = tau ** (1 / response.gamma)
+        return tf.minimum(image, knee) / knee
+    return exposure.overexpose(image, tau, response)
+
+
 def _is_in_share(position, step_size, offset, share):
     place = position % step_size - offset
     return (place >= 0) & (place < share)
 
 
-def _reader(files, seed):
-    """Returns the function from a position to (position, file contents)."""
-    paths = tf.constant(files)
-
-    def read(position):
-        index = _shuffled_index(position, len(files), seed)
-        return position, tf.io.read_file(paths[index])
-
-    return read
-
-
-def _shuffled_index(position, size, seed):
-    """Index of the photo at `position`; every epoch is a new permutation."""
-    position = tf.cast(position, tf.int64)
-    return tf.random.experimental.index_shuffle(
-        position % size,
-        seed=tf.stack([tf.cast(seed, tf.int64), position // size]),
-        max_index=tf.cast(size - 1, tf.int64),
-    )
-
-
 def _example(position, contents, data, seed):
-    # Decoded without EXIF orientation: a turned photo is still a photo.
-    photo = tf.io.decode_image(contents, channels=3, expand_animations=False)
-    photo.set_shape((None, None, 3))
     seeds = tf.random.split(tf.stack([tf.cast(seed, tf.int64), position]), 2)
-    target = _random_crop(photo, seeds[0], data)
+    target = _random_crop(contents, seeds[0], data)
     overexposed, target = simulate(target, seeds[1], data)
     return {
         "overexposed": overexposed,
@@ -170,10 +128,54 @@ def _example(position, contents, data, seed):
     }
 
 
-def _random_crop(photo, seed, data):
-    """Cuts, resizes and flips at random: uint8 -> float32 (crop, crop, 3)."""
+def _random_crop(contents, seed, data):
+    """Decodes, cuts, resizes and flips: string -> float32 (crop, crop, 3)."""
     seeds = tf.random.split(seed, 4)
-    size = tf.shape(photo)[:2]
+    crop = tf.cond(
+        tf.io.is_jpeg(contents),
+        lambda: _jpeg_square(contents, seeds, data),
+        lambda: _square(contents, seeds, data),
+    )
+    crop.set_shape((None, None, 3))
+    crop = tf.image.resize(
+        crop, (data.crop_size, data.crop_size), antialias=True
+    )
+    if data.flip:
+        crop = tf.image.stateless_random_flip_left_right(crop, seeds[3])
+    return tf.clip_by_value(crop / 255.0, 0.0, 1.0)
+
+
+def _square(contents, seeds, data):
+    """Cuts a random square out of a photo that has to be decoded whole."""
+    # Decoded without EXIF orientation: a turned photo is still a photo.
+    photo = tf.io.decode_image(contents, channels=3, expand_animations=False)
+    photo.set_shape((None, None, 3))
+    top, left, side = _random_window(tf.shape(photo)[:2], seeds, data)
+    return photo[top : top + side, left : left + side]
+
+
+def _jpeg_square(contents, seeds, data):
+    """Does the same at the least scale that suffices, without the rest."""
+    size = tf.io.extract_jpeg_shape(contents)[:2]
+    top, left, side = _random_window(size, seeds, data)
+
+    def decode(scale):
+        return lambda: tf.io.decode_and_crop_jpeg(
+            contents,
+            tf.stack([top, left, side, side]) // scale,
+            channels=3,
+            ratio=scale,
+            dct_method="INTEGER_ACCURATE",
+        )
+
+    scales = (1, 2, 4, 8)
+    enough = [side >= scale * data.crop_size for scale in scales[1:]]
+    index = tf.reduce_sum(tf.cast(tf.stack(enough), tf.int32))
+    return tf.switch_case(index, [decode(scale) for scale in scales])
+
+
+def _random_window(size, seeds, data):
+    """Draws top, left and side of the square that becomes the crop."""
     # The crop's side before it is resized. Cutting first saves the work of
     # resizing what is thrown away.
     zoom = tf.random.stateless_uniform((), seeds[0], 1.0, data.resize_max)
@@ -182,10 +184,4 @@ def _random_crop(photo, seed, data):
     room = size - side + 1
     top = tf.random.stateless_uniform((), seeds[1], 0, room[0], tf.int32)
     left = tf.random.stateless_uniform((), seeds[2], 0, room[1], tf.int32)
-    crop = photo[top : top + side, left : left + side]
-    crop = tf.image.resize(
-        crop, (data.crop_size, data.crop_size), antialias=True
-    )
-    if data.flip:
-        crop = tf.image.stateless_random_flip_left_right(crop, seeds[3])
-    return tf.clip_by_value(crop / 255.0, 0.0, 1.0)
+    return top, left, side

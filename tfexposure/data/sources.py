@@ -1,76 +1,171 @@
-"""Where photos come from: folders, manifests of `curate`, TFDS names."""
+"""Where photos come from: folders, manifests, TFRecords, TensorFlow Datasets.
 
+Every kind offers the same: `source`, `count`, `fingerprint()`, `encoded()` and
+`names()`. `open_photos` picks the kind.
+"""
+
+import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import tensorflow as tf
 from absl import logging
 from PIL import Image
 
 from tfexposure.data.manifest import kept_photos
+from tfexposure.data.records import PREFIX as RECORDS_PREFIX
+from tfexposure.data.records import RecordPhotos
+from tfexposure.data.tfds import PREFIX as TFDS_PREFIX
+from tfexposure.data.tfds import TfdsPhotos
 from tfexposure.errors import UserError
 from tfexposure.files import list_photos
 
 # Photos that `tf.io.decode_image` cannot read.
 _NOT_FOR_TENSORFLOW = (".tif", ".tiff")
+_NAMED = 20
 
 
-def photo_files(source, max_unreadable=10):
-    """Lists the readable photos of a folder or manifest, sorted by path.
-
-    A manifest's verdicts are trusted: only photos it says to keep are listed.
-    In a folder every photo is decoded once, in parallel.
+def open_photos(source, split="train", max_unreadable=10):
+    """Opens a source of photos.
 
     Args:
-        source: path of a folder, searched recursively, or of a manifest.
+        source: path of a folder or of a manifest, `tfrecord:<folder or
+            pattern>` or `tfds:<name>`.
+        split: str, of a TFDS source.
         max_unreadable: int, more unreadable photos than this are an error.
 
     Returns:
-        Sorted list of paths (str).
+        `FilePhotos`, `RecordPhotos` or `TfdsPhotos`.
 
     Raises:
         UserError: if there is no such source, it holds no photo, or too many
             are unreadable; the message names them.
     """
-    path = Path(source)
-    if path.is_file():
-        files = [str(file) for _, file in kept_photos(path)]
-    elif path.is_dir():
-        found = [str(path / name) for name in list_photos(path)]
-        files = _readable(found, max_unreadable)
-    else:
-        raise UserError(
-            f"data source {source!r} is neither a folder, a manifest, nor "
-            "tfds:<name>"
+    if source.startswith(TFDS_PREFIX):
+        return TfdsPhotos.open(source, split)
+    if source.startswith(RECORDS_PREFIX):
+        return RecordPhotos.open(source)
+    return FilePhotos.open(source, max_unreadable)
+
+
+class FilePhotos:
+    """Photo files, in a fixed order; any place of the stream is read at once.
+
+    Attributes:
+        source: str, as given.
+        files: tuple of paths.
+    """
+
+    def __init__(self, source, files):
+        self.source = source
+        self.files = tuple(files)
+
+    @classmethod
+    def open(cls, source, max_unreadable=10):
+        """Lists the readable photos of a folder or manifest, sorted by path.
+
+        A manifest's verdicts are trusted: only photos it says to keep are
+        listed. In a folder every photo is decoded once, in parallel.
+
+        Raises:
+            UserError: as for `open_photos`.
+        """
+        path = Path(source)
+        if path.is_file():
+            files = [str(file) for _, file in kept_photos(path)]
+        elif path.is_dir():
+            found = [str(path / name) for name in list_photos(path)]
+            files = _readable(found, max_unreadable)
+        else:
+            raise UserError(
+                f"data source {source!r} is neither a folder, a manifest, "
+                f"{RECORDS_PREFIX}<folder> nor {TFDS_PREFIX}<name>"
+            )
+        files = [
+            file
+            for file in files
+            if not file.lower().endswith(_NOT_FOR_TENSORFLOW)
+        ]
+        if not files:
+            raise UserError(f"{source} holds no photo to train on")
+        return cls(source, sorted(files))
+
+    @property
+    def count(self):
+        """Number of photos."""
+        return len(self.files)
+
+    def fingerprint(self):
+        """Returns a SHA-256 of what there is: file names and sizes."""
+        root = os.path.commonpath([os.path.dirname(f) for f in self.files])
+        lines = (
+            f"{os.path.relpath(file, root)}\t{_size(file)}\n"
+            for file in self.files
         )
-    files = [
-        file for file in files if not file.lower().endswith(_NOT_FOR_TENSORFLOW)
-    ]
-    if not files:
-        raise UserError(f"{source} holds no photo to train on")
-    return sorted(files)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def encoded(self, seed, start=0):
+        """Streams encoded photos, for ever, from position `start` on.
+
+        Every epoch is another permutation of all photos.
+
+        Args:
+            seed: int, of the order.
+            start: int, first position.
+
+        Returns:
+            tf.data.Dataset of (position, encoded photo) as (int64, string).
+        """
+        return self.at(tf.data.Dataset.range(start, tf.int64.max), seed)
+
+    def at(self, positions, seed):
+        """Maps a dataset of positions to what `encoded` has there."""
+        paths = tf.constant(self.files)
+
+        def read(position):
+            index = _shuffled_index(position, len(self.files), seed)
+            return position, tf.io.read_file(paths[index])
+
+        return positions.map(read, tf.data.AUTOTUNE)
+
+    def names(self, positions, seed):
+        """Returns the paths of the photos at some positions."""
+        return [
+            self.files[int(_shuffled_index(p, len(self.files), seed))]
+            for p in positions
+        ]
+
+
+def unreadable(files):
+    """Decodes files, in parallel.
+
+    Args:
+        files: paths.
+
+    Returns:
+        Dict from those that cannot be decoded to the reason.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        reasons = list(pool.map(_why_unreadable, files))
+    return {file: why for file, why in zip(files, reasons, strict=True) if why}
 
 
 def _readable(files, limit):
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        reasons = list(pool.map(_why_unreadable, files))
-    bad = [
-        f"{file}: {why}"
-        for file, why in zip(files, reasons, strict=True)
-        if why
-    ]
-    for line in bad:
-        logging.warning("skipped, unreadable: %s", line)
+    bad = unreadable(files)
+    for file, why in bad.items():
+        logging.warning("skipped, unreadable: %s: %s", file, why)
     if len(bad) > limit:
+        named = [f"{file}: {why}" for file, why in bad.items()][:_NAMED]
         raise UserError(
             f"{len(bad)} of {len(files)} photos are unreadable, more than "
-            f"data.max_unreadable={limit}:\n" + "\n".join(bad[:20])
+            f"data.max_unreadable={limit}:\n" + "\n".join(named)
         )
     if bad:
         logging.warning(
             "%d of %d photos are unreadable and skipped", len(bad), len(files)
         )
-    return [file for file, why in zip(files, reasons, strict=True) if not why]
+    return [file for file in files if file not in bad]
 
 
 def _why_unreadable(file):
@@ -83,3 +178,20 @@ def _why_unreadable(file):
     except Exception as error:  # Pillow's plugins raise of every kind
         return str(error) or type(error).__name__
     return None
+
+
+def _size(file):
+    try:
+        return os.stat(file).st_size
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _shuffled_index(position, size, seed):
+    """Index of the photo at `position`; every epoch is a new permutation."""
+    position = tf.cast(position, tf.int64)
+    return tf.random.experimental.index_shuffle(
+        position % size,
+        seed=tf.stack([tf.cast(seed, tf.int64), position // size]),
+        max_index=tf.cast(size - 1, tf.int64),
+    )

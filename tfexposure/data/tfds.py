@@ -1,51 +1,77 @@
 """TensorFlow Datasets as a source of photos: `tfds:<name>`."""
 
+from tfexposure.data.sequential import shuffled_epochs
 from tfexposure.errors import UserError, import_extra
 
-_PREFIX = "tfds:"
-# Examples held while shuffling; they are still encoded, some 20 kB each.
-_BUFFER = 4096
+PREFIX = "tfds:"
 
 
-def is_tfds(source):
-    """Tells whether a source names a TensorFlow dataset."""
-    return source.startswith(_PREFIX)
+class TfdsPhotos:
+    """The images of one split of a TensorFlow dataset.
 
+    They stay encoded until they are used.
 
-def encoded_examples(photos, seed):
-    """Streams the encoded photos of a TFDS dataset, reproducibly, for ever.
-
-    Examples are read in the order of their files and shuffled under the seed.
-    They stay encoded, so that skipping to where a run stood is quick.
-
-    Args:
-        photos: `Photos` of a tfds: source.
-        seed: int.
-
-    Returns:
-        tf.data.Dataset of (position, encoded photo) as (int64, string).
-
-    Raises:
-        UserError: if tensorflow-datasets is not installed, or has no such
-            dataset with an `image` feature.
+    Attributes:
+        source: str, as given.
+        count: number of photos.
     """
-    tfds = import_extra("tensorflow_datasets", "data")
-    name = photos.source.removeprefix(_PREFIX)
-    try:
-        builder = tfds.builder(name)
-    except (ValueError, tfds.core.DatasetNotFoundError) as error:
-        raise UserError(f"{photos.source}: {error}") from error
-    builder.download_and_prepare()
-    if "image" not in builder.info.features:
-        raise UserError(f"{photos.source} has no feature named 'image'")
-    return (
-        builder.as_dataset(
-            split=photos.split,
+
+    def __init__(self, source, builder, split):
+        self.source = source
+        self._builder = builder
+        self._split = split
+        self.count = builder.info.splits[split].num_examples
+
+    @classmethod
+    def open(cls, source, split):
+        """Prepares the dataset, downloading it where needed.
+
+        Args:
+            source: `tfds:<name>`; the name may have a configuration and a
+                version, or be the folder of a prepared dataset.
+            split: str, such as `train` or `train[:90%]`.
+
+        Raises:
+            UserError: if tensorflow-datasets is not installed, or has no such
+                dataset or split, or the dataset no `image`.
+        """
+        tfds = import_extra("tensorflow_datasets", "data")
+        name = source.removeprefix(PREFIX)
+        try:
+            if "/" in name and name[0] in "./":
+                builder = tfds.builder_from_directory(name)
+            else:
+                builder = tfds.builder(name)
+                builder.download_and_prepare()
+            builder.info.splits[split]
+        except (
+            KeyError,
+            OSError,
+            ValueError,
+            tfds.core.DatasetNotFoundError,
+        ) as error:
+            raise UserError(f"{source}, split {split!r}: {error}") from error
+        if "image" not in builder.info.features:
+            raise UserError(f"{source} has no feature named 'image'")
+        return cls(source, builder, split)
+
+    def fingerprint(self):
+        """Returns the dataset's full name, version, split and checksum."""
+        info = self._builder.info
+        return f"{info.full_name}:{self._split}:{self.count}"
+
+    def encoded(self, seed, start=0):
+        """Streams (position, encoded photo), for ever; see `FilePhotos`."""
+        tfds = import_extra("tensorflow_datasets", "data")
+        photos = self._builder.as_dataset(
+            split=self._split,
+            shuffle_files=False,
             decoders={"image": tfds.decode.SkipDecoding()},
             read_config=tfds.ReadConfig(interleave_cycle_length=1),
-        )
-        .map(lambda example: example["image"])
-        .shuffle(_BUFFER, seed=seed, reshuffle_each_iteration=True)
-        .repeat()
-        .enumerate()
-    )
+        ).map(lambda example: example["image"])
+        return shuffled_epochs(lambda epoch: photos, self.count, seed, start)
+
+    def names(self, positions, seed):
+        """Returns a description of some positions of the stream."""
+        del seed  # A dataset's examples have no names.
+        return [f"{self.source}, example {p}" for p in positions]

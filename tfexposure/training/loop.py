@@ -1,18 +1,27 @@
 """The training loop, on one device, several, or several machines."""
 
-import signal
+import json
 
-from tfexposure.config import RunDir
-from tfexposure.data.pipeline import Photos, training_stream
-from tfexposure.errors import Interrupted, UserError
+import tensorflow as tf
+
+from tfexposure.config import RunDir, write_atomically
+from tfexposure.data.pipeline import training_stream
+from tfexposure.data.sources import FilePhotos, open_photos, unreadable
+from tfexposure.errors import UserError
 from tfexposure.layers import seed_noise
 from tfexposure.training.checkpoints import Checkpoints
 from tfexposure.training.monitor import Monitor
+from tfexposure.training.record import write_record
 from tfexposure.training.state import create_state
 from tfexposure.training.step import load_features, make_train_step
+from tfexposure.training.stopping import Interrupted, Signals
+from tfexposure.training.strategies import is_chief
 from tfexposure.training.validation import Validation
 
+BAD_BATCHES = "bad_batches.json"
 _GRID_PHOTOS = 4
+# What a worker sees when another one is gone.
+_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError)
 
 
 def train(config, run_dir, strategy):
@@ -30,20 +39,21 @@ def train(config, run_dir, strategy):
         UserError: if data, weights or checkpoints are missing or unfit, a
             checkpoint cannot be written, or too many steps in a row had NaN
             or Inf.
-        Interrupted: after SIGTERM or SIGINT; the state was saved.
+        stopping.Interrupted: after SIGTERM or SIGINT; the state was saved.
     """
     run_dir = RunDir(run_dir)
     train = config.train
-    chief = _is_chief(strategy)
+    chief = is_chief(strategy)
     # All that can be wrong with the input comes to light before any training.
-    photos = Photos.open(
+    _check(config, strategy)
+    photos = open_photos(
         config.data.source, config.data.split, config.data.max_unreadable
     )
     validation = Validation.open(config)
-    _check_batch(train, strategy)
     with strategy.scope():
         features = load_features(config.loss)
         state = create_state(config)
+    step_function = make_train_step(config, state, strategy, features)
     if chief:
         run_dir.write_config(config)
     checkpoints = Checkpoints(
@@ -53,51 +63,133 @@ def train(config, run_dir, strategy):
     start = int(state.step.numpy())
     seed_noise(state.generator, train.seed, start)
     if chief:
+        write_record(
+            run_dir, photos, validation and validation.photos, strategy, start
+        )
         where = f"resumed at step {start}" if restored else "new run"
         print(
             f"{run_dir.path}: {where}; "
             f"{strategy.num_replicas_in_sync} replica(s), "
             f"{state.generator.count_params():,} + "
             f"{state.discriminator.count_params():,} parameters, "
-            f"photos from {photos.source}",
+            f"{photos.count} photos from {photos.source}",
             flush=True,
         )
-    batches = iter(_distributed(photos, config, strategy, start))
-    grid = next(
-        iter(training_stream(photos, config.data, train.seed, _GRID_PHOTOS))
-    )
-    step_function = make_train_step(config, state, strategy, features)
     monitor = Monitor(run_dir, config, start, chief)
+    run = _Run(config, run_dir, state, photos, checkpoints, monitor)
+    run.validation = validation if chief else None
+    if start < train.steps:
+        batches = iter(_distributed(photos, config, strategy, start))
+        with Signals(strategy) as signals:
+            run.go_on(step_function, batches, start, signals)
+    monitor.close()
+    return state
 
-    step = start
-    with _Signals() as signals:
+
+class _Run:
+    """The loop and what falls due in it."""
+
+    def __init__(self, config, run_dir, state, photos, checkpoints, monitor):
+        self.config = config
+        self.run_dir = run_dir
+        self.state = state
+        self.photos = photos
+        self.checkpoints = checkpoints
+        self.monitor = monitor
+        self.validation = None
+
+    def go_on(self, step_function, batches, step, signals):
+        train = self.config.train
+        grid = self._grid()
+        first = True
         while step < train.steps:
-            results = step_function(batches)
-            before, step = step, step + train.steps_per_call
-            last = step >= train.steps
+            try:
+                results = step_function(batches)
+            except tf.errors.OpError as error:
+                self._explain(error, signals)
+                raise
+            before, step = step, int(self.state.step.numpy())
+            if first:
+                # Compilation is not part of the training's pace.
+                self.monitor.restart_clock(step)
+                first = False
+            stopped = signals.should_stop()
+            last = stopped or step >= train.steps
 
             def due(every, before=before, step=step, last=last):
                 return last or before // every < step // every
 
             if due(min(train.log_every, train.max_bad_steps)):
-                _check_finite(state, config, photos, step)
+                self._check_finite(step)
             if due(train.log_every):
-                monitor.progress(state, results, step)
-            if due(train.sample_every):
-                monitor.samples(state.averaged, grid, step)
-            if due(train.checkpoint_every) or signals.received:
-                checkpoints.save()
-            if chief and validation and due(train.validate_every):
-                monitor.validated(
-                    validation.run(state.averaged, run_dir, step), step
-                )
-            if signals.received:
+                self.monitor.progress(self.state, results, step)
+            if due(train.checkpoint_every):
+                # Before pictures and metrics, which take time and may fail.
+                self.checkpoints.save()
+                self.monitor.flush()
+            if stopped:
                 raise Interrupted(
-                    f"{signals.received} after step {step}; saved. The same "
-                    "command goes on from here."
+                    f"{signals.received or 'signal to another worker'} after "
+                    f"step {step}; saved. The same command goes on from here."
                 )
-    monitor.close()
-    return state
+            if due(train.sample_every):
+                self.monitor.samples(self.state.averaged, grid, step)
+            if self.validation and due(train.validate_every):
+                metrics = self.validation.run(
+                    self.state.averaged, self.run_dir, step
+                )
+                self.monitor.validated(metrics, step)
+
+    def _grid(self):
+        """Fixed photos to look at: of the validation, if there are any."""
+        if self.validation:
+            return self.validation.grid(_GRID_PHOTOS)
+        data, seed = self.config.data, self.config.train.seed
+        return next(
+            iter(training_stream(self.photos, data, seed, _GRID_PHOTOS))
+        )
+
+    def _names(self, first, last):
+        """Names of the photos of the steps from `first` to before `last`."""
+        size = self.config.train.global_batch_size
+        positions = list(range(first * size, last * size))
+        return self.photos.names(positions, self.config.train.seed)
+
+    def _check_finite(self, step):
+        bad = int(self.state.bad_steps.numpy())
+        train = self.config.train
+        if bad < train.max_bad_steps:
+            return
+        batches = [
+            {"step": n + 1, "photos": self._names(n, n + 1)}
+            for n in range(step - bad, step)
+        ]
+        path = self.run_dir.path / BAD_BATCHES
+        write_atomically(path, json.dumps(batches, indent=2) + "\n")
+        raise UserError(
+            f"the last {bad} steps up to {step} gave NaN or Inf and were "
+            f"undone (train.max_bad_steps={train.max_bad_steps}). A lower "
+            "train.learning_rate or train.clip_norm may help. The photos of "
+            f"these steps are listed in {path}"
+        )
+
+    def _explain(self, error, signals):
+        """Raises a UserError if something outside made the step fail."""
+        if signals.several_workers and isinstance(error, _LOST):
+            raise UserError(
+                "lost another worker. Restart the same command on every "
+                f"worker: the run goes on from its newest checkpoint. ({error})"
+            ) from error
+        if not isinstance(self.photos, FilePhotos):
+            return
+        step = int(self.state.step.numpy())
+        ahead = step + self.config.train.steps_per_call + 16
+        bad = unreadable(sorted(set(self._names(step, ahead))))
+        if bad:
+            named = "\n".join(f"{file}: {why}" for file, why in bad.items())
+            raise UserError(
+                f"photos have become unreadable, after step {step}:\n{named}"
+            ) from error
 
 
 def _distributed(photos, config, strategy, start):
@@ -121,60 +213,16 @@ def _distributed(photos, config, strategy, start):
     return strategy.distribute_datasets_from_function(stream)
 
 
-class _Signals:
-    """Notes SIGTERM and SIGINT instead of dying in the middle of a step."""
-
-    def __init__(self):
-        self.received = None
-
-    def __enter__(self):
-        self._old = {
-            number: signal.signal(number, self._note)
-            for number in (signal.SIGTERM, signal.SIGINT)
-        }
-        return self
-
-    def __exit__(self, *_):
-        for number, handler in self._old.items():
-            signal.signal(number, handler)
-
-    def _note(self, number, _):
-        self.received = signal.Signals(number).name
-
-
-def _check_finite(state, config, photos, step):
-    bad = int(state.bad_steps.numpy())
+def _check(config, strategy):
     train = config.train
-    if bad < train.max_bad_steps:
-        return
-    size = train.global_batch_size
-    names = [
-        photos.name_at(position, train.seed)
-        for position in range((step - 1) * size, step * size)
-    ]
-    raise UserError(
-        f"the last {bad} steps up to {step} gave NaN or Inf and were undone "
-        f"(train.max_bad_steps={train.max_bad_steps}). A lower "
-        "train.learning_rate or train.clip_norm may help. The last batch: "
-        + ", ".join(names)
-    )
-
-
-def _check_batch(train, strategy):
     replicas = strategy.num_replicas_in_sync
     if train.global_batch_size % replicas:
         raise UserError(
             f"train.global_batch_size={train.global_batch_size} must be a "
             f"multiple of the {replicas} replicas"
         )
-
-
-def _is_chief(strategy):
-    resolver = strategy.cluster_resolver
-    if resolver is None or not resolver.task_type:
-        return True
-    return resolver.task_type == "chief" or (
-        resolver.task_type == "worker"
-        and resolver.task_id == 0
-        and "chief" not in resolver.cluster_spec().jobs
-    )
+    if train.deterministic and config.data.service:
+        raise UserError(
+            "train.deterministic and data.service exclude each other: a "
+            "tf.data service hands out photos in no fixed order"
+        )

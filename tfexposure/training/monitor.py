@@ -6,10 +6,17 @@ import time
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
+from tensorboard.plugins.hparams import api as hparams
 
 from tfexposure import exposure
 from tfexposure.config import write_atomically
 from tfexposure.layers import spectral_norms
+
+# The discriminator's accuracy beyond which it teaches nothing, and how many
+# reports in a row make it worth a warning.
+_TOO_GOOD, _TOO_BAD, _REPORTS = 0.995, 0.505, 20
+_TERMS = ("generator", "discriminator", "adversarial", "content", "perceptual")
 
 
 class Monitor:
@@ -31,6 +38,14 @@ class Monitor:
             if chief
             else tf.summary.create_noop_writer()
         )
+        self._extreme_reports = 0
+        self.restart_clock(step)
+        with self._writer.as_default(step):
+            if chief:
+                hparams.hparams(_flat(config))
+
+    def restart_clock(self, step):
+        """Measures the pace from here on, `step` steps done."""
         self._step = step
         self._time = time.perf_counter()
 
@@ -55,37 +70,62 @@ class Monitor:
         values = {name: float(value) for name, value in results.items()}
         train = self._config.train
         images = train.global_batch_size / seconds
-        terms = ("generator", "discriminator", "content", "perceptual")
         losses = "  ".join(
-            f"{name} {values[name]:.4g}" for name in terms if name in values
+            f"{name} {values[name]:.4g}"
+            for name in ("generator", "discriminator", "content", "perceptual")
+            if name in values
         )
+        undone = int(state.undone_steps.numpy())
         print(
             f"step {step}/{train.steps}  {losses}  {images:.1f} images/s  "
             f"ETA {_duration(seconds * (train.steps - step))}  "
-            f"{_peak_memory() / 2**30:.1f} GiB",
+            f"{_peak_memory() / 2**30:.1f} GiB"
+            + (f"  {undone} steps undone" if undone else ""),
             flush=True,
         )
         scalars = {
             "perf/images_per_second": images,
             "perf/seconds_per_step": seconds,
             "perf/peak_memory_gib": _peak_memory() / 2**30,
+            "perf/undone_steps": undone,
             "optimizer/learning_rate": float(
                 state.generator_optimizer.learning_rate
             ),
+            "metrics/discriminator_accuracy": values["accuracy"],
         }
-        for name, value in values.items():
-            if name.startswith("grad_norm_"):
-                scalars[f"grad_norm/{name.removeprefix('grad_norm_')}"] = value
-            elif name != "finite":
-                scalars[f"loss/{name}"] = value
+        for gpu in tf.config.list_logical_devices("GPU"):
+            used = tf.config.experimental.get_memory_info(gpu.name)["peak"]
+            name = gpu.name.split(":")[-1]
+            scalars[f"perf/gpu_{name}_peak_memory_gib"] = used / 2**30
+        if train.precision == "float16":
+            scalars["optimizer/loss_scale"] = float(state.loss_scale.numpy())
+        scalars |= {f"loss/{k}": values[k] for k in _TERMS if k in values}
         for name in ("generator", "discriminator"):
+            scalars[f"grad_norm/{name}"] = values[f"grad_norm_{name}"]
             sigmas = [
                 float(layer.sigma())
                 for layer in spectral_norms(getattr(state, name))
             ]
             if sigmas:
                 scalars[f"sigma/{name}_max"] = max(sigmas)
+                scalars[f"sigma/{name}_min"] = min(sigmas)
         self._scalars(scalars, step)
+        self._watch(values["accuracy"], step)
+
+    def _watch(self, accuracy, step):
+        """Warns once if the discriminator has nothing to teach for long."""
+        extreme = not _TOO_BAD < accuracy < _TOO_GOOD
+        self._extreme_reports = self._extreme_reports + 1 if extreme else 0
+        if self._extreme_reports == _REPORTS:
+            logging.warning(
+                "step %d: the discriminator tells %.1f %% of the patches right "
+                "since %d reports: it %s. The generator learns from the other "
+                "losses alone.",
+                step,
+                100 * accuracy,
+                _REPORTS,
+                "wins always" if accuracy > 0.5 else "has collapsed",
+            )
 
     def samples(self, generator, batch, step):
         """Writes a grid: overexposed, inverse, restored, target in a row.
@@ -122,11 +162,23 @@ class Monitor:
         print(f"step {step}  validation: {listed}", flush=True)
         self._scalars({f"metrics/{k}": v for k, v in metrics.items()}, step)
         # What validation took is not part of the training's pace.
-        self._time = time.perf_counter()
+        self.restart_clock(step)
+
+    def flush(self):
+        """Writes to disk what TensorBoard still buffers."""
+        self._writer.flush()
 
     def close(self):
         """Flushes what was written."""
         self._writer.close()
+
+
+def _flat(config):
+    return {
+        f"{section}.{name}": value
+        for section, fields in config.to_dict().items()
+        for name, value in fields.items()
+    }
 
 
 def _duration(seconds):

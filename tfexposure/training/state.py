@@ -28,6 +28,7 @@ class TrainState:
         discriminator_optimizer: keras.optimizers.Adam, built.
         step: int64 variable, steps done, undone ones included.
         bad_steps: int64 variable, steps undone for NaN or Inf in a row.
+        undone_steps: int64 variable, all steps that were undone.
         loss_scale: float32 variable, by which losses are multiplied before
             they are differentiated; 1 except in float16.
         good_steps: int64 variable, steps since the loss scale changed.
@@ -40,6 +41,7 @@ class TrainState:
     discriminator_optimizer: keras.optimizers.Optimizer
     step: tf.Variable
     bad_steps: tf.Variable
+    undone_steps: tf.Variable
     loss_scale: tf.Variable
     good_steps: tf.Variable
 
@@ -110,6 +112,7 @@ def create_state(config):
         discriminator_optimizer=discriminator_optimizer,
         step=counter(0, tf.int64),
         bad_steps=counter(0, tf.int64),
+        undone_steps=counter(0, tf.int64),
         loss_scale=counter(
             2.0**15 if train.precision == "float16" else 1.0, tf.float32
         ),

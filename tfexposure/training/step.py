@@ -2,9 +2,13 @@
 
 import tensorflow as tf
 
+from tfexposure.errors import UserError
 from tfexposure.layers import spectral_norms, update_spectral_norms
 from tfexposure.losses import ADVERSARIAL, content_loss
 from tfexposure.perceptual import perceptual_loss, vgg19_features
+
+# Halfway between the logits of a real and of a fake patch.
+_BOUNDARY = {"least_squares": 0.5, "minimax": 0.0, "non_saturating": 0.0}
 
 # After this many good steps a float16 run doubles its loss scale.
 _GOOD_STEPS = 2000
@@ -37,8 +41,9 @@ def compute_losses(loss, generator, discriminator, features, batch):
 
     Returns:
         Dict of float32 (N,): `generator` and `discriminator`, the totals of
-        eqs. (9) and (7), and the terms `adversarial`, `content` and
-        `perceptual`.
+        eqs. (9) and (7), the terms `adversarial`, `content` and
+        `perceptual`, and `accuracy`, the share of patches that the
+        discriminator takes for what they are.
     """
     overexposed, target = batch["overexposed"], batch["target"]
     restored = generator(overexposed, training=True)
@@ -55,6 +60,9 @@ def compute_losses(loss, generator, discriminator, features, batch):
         "discriminator": discriminator_loss(real_logits, fake_logits),
         "adversarial": generator_loss(fake_logits),
         "content": content_loss(target, restored),
+        "accuracy": _accuracy(
+            real_logits, fake_logits, _BOUNDARY[loss.adversarial]
+        ),
     }
     total = losses["adversarial"] + loss.content_weight * losses["content"]
     if features is not None:
@@ -84,8 +92,11 @@ def make_train_step(config, state, strategy, features=None):
 
     Returns:
         Function from an iterator of batches to a dict of float32 scalars, of
-        the last step: the losses, `grad_norm_generator`,
+        the last step: the losses, `accuracy`, `grad_norm_generator`,
         `grad_norm_discriminator` (before clipping), and `finite`.
+
+    Raises:
+        UserError: if several replicas are to be compiled with XLA.
     """
     train = config.train
     networks = {
@@ -176,6 +187,7 @@ def make_train_step(config, state, strategy, features=None):
             for variable, value in zip(statistics, before, strict=True):
                 variable.assign(value)
             state.bad_steps.assign_add(1)
+            state.undone_steps.assign_add(1)
 
         finite = results["finite"] > 0
         tf.cond(finite, apply, undo)
@@ -184,7 +196,19 @@ def make_train_step(config, state, strategy, features=None):
         state.step.assign_add(1)
         return results
 
-    @tf.function(jit_compile=train.jit_compile or None)
+    if train.jit_compile:
+        if strategy.num_replicas_in_sync > 1:
+            raise UserError(
+                "train.jit_compile works on one device only, not on "
+                f"{strategy.num_replicas_in_sync} replicas"
+            )
+        # The batch is fetched outside: XLA knows no iterators.
+        step = tf.function(step, jit_compile=True, autograph=False)
+    else:
+        # Its control flow is explicit; conversion would only take time.
+        step = tf.autograph.experimental.do_not_convert(step)
+
+    @tf.function
     def train_steps(iterator):
         if train.steps_per_call == 1:
             return step(next(iterator))
@@ -198,7 +222,7 @@ def make_train_step(config, state, strategy, features=None):
 
 def result_names(config):
     """Returns the names of what a training step reports."""
-    names = ["discriminator", "adversarial", "content"]
+    names = ["discriminator", "adversarial", "content", "accuracy"]
     if config.loss.perceptual_weight:
         names.append("perceptual")
     return [
@@ -208,6 +232,15 @@ def result_names(config):
         "grad_norm_discriminator",
         "finite",
     ]
+
+
+def _accuracy(real_logits, fake_logits, boundary):
+    def share(right):
+        return tf.reduce_mean(
+            tf.cast(right, tf.float32), axis=tuple(range(1, right.shape.rank))
+        )
+
+    return (share(real_logits < boundary) + share(fake_logits > boundary)) / 2
 
 
 def _average(state, momentum):

@@ -5,7 +5,8 @@ import json
 import os
 
 from tfexposure.config import write_atomically
-from tfexposure.data.pipeline import Photos, training_stream
+from tfexposure.data.pipeline import training_stream
+from tfexposure.data.sources import open_photos
 from tfexposure.metrics.fidelity import PSNR, SSIM, MeanL1
 from tfexposure.metrics.histogram import HistogramSimilarity
 
@@ -20,11 +21,11 @@ class Validation:
 
     Attributes:
         config: `Config`.
-        photos: `Photos`.
+        photos: a source of `open_photos`.
     """
 
     config: object
-    photos: Photos
+    photos: object
 
     @classmethod
     def open(cls, config):
@@ -32,7 +33,7 @@ class Validation:
         data = config.data
         if not data.validation_source:
             return None
-        photos = Photos.open(
+        photos = open_photos(
             data.validation_source, data.split, data.max_unreadable
         )
         return cls(config, photos)
@@ -61,15 +62,20 @@ class Validation:
         self._keep_best(generator, values, run_dir.best, step)
         return values
 
+    def grid(self, count):
+        """Returns one batch of at most `count` of the photos."""
+        size = min(count, self.photos.count)
+        return next(iter(self._stream(size)))
+
     def _batches(self):
-        # Seed 0 whatever the run's: runs are compared on the same crops.
-        count = _MOST_PHOTOS
-        if self.photos.files is not None:
-            count = min(count, len(self.photos.files))
+        count = min(_MOST_PHOTOS, self.photos.count)
         size = min(_BATCH, count)
-        data = dataclasses.replace(self.config.data, flip=False)
-        stream = training_stream(self.photos, data, 0, size)
-        return stream.take(count // size)
+        return self._stream(size).take(count // size)
+
+    def _stream(self, size):
+        # Seed 0 whatever the run's: runs are compared on the same crops.
+        data = dataclasses.replace(self.config.data, flip=False, service="")
+        return training_stream(self.photos, data, 0, size)
 
     def _keep_best(self, generator, values, folder, step):
         name = self.config.train.best_metric

@@ -1,0 +1,104 @@
+"""What a run was: `run.json` in its folder answers that alone."""
+
+import datetime
+import json
+import platform
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+from absl import logging
+
+import tfexposure
+from tfexposure.config import write_atomically
+
+FILE_NAME = "run.json"
+
+
+def write_record(run_dir, photos, validation_photos, strategy, step):
+    """Adds this start of the run to its record.
+
+    The record is `{"starts": [...]}`, one entry per start: time, step,
+    command, versions, commit, machine, devices, and number and fingerprint of
+    the photos. If those differ from the first start's, a warning is logged:
+    the run no longer sees what it would have seen.
+
+    Args:
+        run_dir: `RunDir`.
+        photos: the training photos.
+        validation_photos: the validation photos, or None.
+        strategy: tf.distribute.Strategy.
+        step: int, steps done before this start.
+    """
+    path = run_dir.path / FILE_NAME
+    starts = _read(path)
+    data = {"train": _describe(photos)}
+    if validation_photos:
+        data["validation"] = _describe(validation_photos)
+    if starts and starts[0]["data"] != data:
+        logging.warning(
+            "the photos have changed since this run began: %s, now %s",
+            starts[0]["data"],
+            data,
+        )
+    starts.append(
+        {
+            "time": datetime.datetime.now(datetime.UTC).isoformat(
+                "T", "seconds"
+            ),
+            "step": step,
+            "command": sys.argv,
+            "versions": {
+                "tfexposure": tfexposure.__version__,
+                "python": platform.python_version(),
+                "tensorflow": tf.__version__,
+                "keras": keras.__version__,
+            },
+            "commit": _commit(),
+            "host": socket.gethostname(),
+            "platform": platform.platform(),
+            "strategy": type(strategy).__name__,
+            "replicas": strategy.num_replicas_in_sync,
+            "devices": [
+                device.name for device in tf.config.list_logical_devices()
+            ],
+            "data": data,
+        }
+    )
+    write_atomically(path, json.dumps({"starts": starts}, indent=2) + "\n")
+
+
+def _read(path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["starts"]
+    except FileNotFoundError:
+        return []
+    except (ValueError, KeyError) as error:
+        logging.warning("%s is not a record, begun anew: %s", path, error)
+        return []
+
+
+def _describe(photos):
+    return {
+        "source": photos.source,
+        "count": photos.count,
+        "fingerprint": photos.fingerprint(),
+    }
+
+
+def _commit():
+    """Returns the commit of the checkout this runs from, or None."""
+    root = Path(tfexposure.__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        done = subprocess.run(
+            command, cwd=root, capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
