@@ -9,39 +9,54 @@ import dataclasses
 from keras import ops
 
 from tfexposure import camera
-from tfexposure.natural import clip_mask, tone_curve
+from tfexposure.natural import clip_mask, thumbnails_of, tone_curve
 
 _LUMINANCE = (0.27, 0.67, 0.06)
 
 
 @dataclasses.dataclass(frozen=True)
 class NaturalWeights:
-    """Weights of the terms.
+    """Weights of the terms; all but the first two judge clipped areas.
 
     Attributes:
         curve: L1 of the tone curve's answer where nothing is clipped.
         shape: the same after the best gain per photo: how bright a photo was
             meant is ambiguous, the rest is not.
-        content: L1 of the crop.
-        filled_gain: the same inside clipped areas after giving away the gain
-            that the curve has wrong, so that a wrong guess of the exposure
-            does not ask the filler to leave a border.
-        chroma: L1 of the colour differences inside clipped areas.
-        gradient: L1 of differences between neighbours there, at 3 scales.
-        distribution: L1 of the sorted luminances there: as many whites and
-            as much contrast as the original, wherever they are.
-        highlight: extra weight of answers that are too dark there, against
-            the grey veil that the median of all possible answers is.
+        filled: L1.
+        filled_gain: L1 after giving away the gain that the curve has wrong,
+            so that a wrong guess of the exposure leaves no border.
+        chroma: L1 of the colour differences.
+        gradient: L1 of differences between neighbours, at 3 scales.
+        distribution: L1 of the sorted luminances: as many whites and as much
+            contrast as the original, wherever they are; whites count most.
+        highlight: extra weight of luminances that are too dark, against the
+            grey veil that the median of all possible answers is.
     """
 
     curve: float = 2.0
-    shape: float = 2.0
-    content: float = 1.0
-    filled_gain: float = 1.0
+    shape: float = 4.0
+    filled: float = 0.5
+    filled_gain: float = 0.5
     chroma: float = 0.5
     gradient: float = 1.0
     distribution: float = 0.5
-    highlight: float = 0.2
+    highlight: float = 0.6
+
+
+def expose_batch(batch):
+    """Takes the batch's photos with its cameras; see `natural_terms`.
+
+    Args:
+        batch: dict of `photos` (N, H, W, 3), `crop` (int32, row and column of
+            the crops) and what `camera.draw_cameras` gives.
+    """
+    overexposed, target = camera.expose(batch["photos"], batch)
+    return {
+        "overexposed": overexposed,
+        "target": target,
+        "thumbnail": thumbnails_of(overexposed),
+        "crop": batch["crop"],
+    }
 
 
 def natural_terms(model, batch, weights, crop_size, crop_count):
@@ -49,8 +64,7 @@ def natural_terms(model, batch, weights, crop_size, crop_count):
 
     Args:
         model: NaturalRestorer.
-        batch: dict of `photos` (N, H, W, 3), `crop` (int32, row and column of
-            the crops) and what `camera.draw_cameras` gives.
+        batch: what `expose_batch` returned.
         weights: NaturalWeights.
         crop_size: side of the crops for the local network, in pixels.
         crop_count: that many photos, the most clipped, get a crop.
@@ -58,31 +72,21 @@ def natural_terms(model, batch, weights, crop_size, crop_count):
     Returns:
         dict of scalars: `loss`, and the terms by name.
     """
-    overexposed, target = camera.expose(batch["photos"], batch)
-    return natural_terms_of(
-        model,
-        overexposed,
-        target,
-        batch["crop"],
-        weights,
-        crop_size,
-        crop_count,
-    )
-
-
-def natural_terms_of(
-    model, overexposed, target, crop, weights, crop_size, crop_count
-):
-    """The same from photos that are already exposed."""
-    slopes, code = model.summarize(model.thumbnail(overexposed), training=True)
+    overexposed, target = batch["overexposed"], batch["target"]
+    slopes, code = model.summarize(batch["thumbnail"], training=True)
     terms = _curve_terms(overexposed, target, slopes)
 
-    crops = [_crop(images, crop, crop_size) for images in (overexposed, target)]
+    crops = [
+        _crop(images, batch["crop"], crop_size)
+        for images in (overexposed, target)
+    ]
     share = ops.mean(clip_mask(crops[0]), axis=(1, 2, 3))
     chosen = ops.top_k(share, crop_count)[1]
     overexposed, target, slopes, code = (
         ops.take(values, chosen, axis=0) for values in (*crops, slopes, code)
     )
+    # What is invented has no say in the exposure of the rest.
+    slopes = ops.stop_gradient(slopes)
     toned, correction = model.parts(overexposed, slopes, code)
     terms.update(_filler_terms(toned + correction, target, overexposed, toned))
     loss = sum(getattr(weights, name) * value for name, value in terms.items())
@@ -123,18 +127,16 @@ def _filler_terms(restored, target, overexposed, toned):
     relative = mask * ops.abs(target / gain - restored)
     luminance = _luminance(restored), _luminance(target)
     darker = anywhere * ops.maximum(luminance[1] - luminance[0], 0.0)
-    return {
-        "content": ops.mean(ops.abs(error)),
-        "filled_gain": ops.mean(relative) / size * 0.1,
-        "chroma": ops.mean(
-            anywhere * ops.abs(_opponents(restored) - _opponents(target))
-        )
-        / size
-        * 0.1,
-        "gradient": _gradient_loss(restored, target, mask) / size * 0.1,
-        "distribution": _distribution_loss(*luminance, anywhere) / size * 0.1,
-        "highlight": ops.mean(darker) / size * 0.1,
+    means = {
+        "filled": mask * ops.abs(error),
+        "filled_gain": relative,
+        "chroma": anywhere * ops.abs(_opponents(restored) - _opponents(target)),
+        "highlight": darker,
     }
+    terms = {name: ops.mean(value) for name, value in means.items()}
+    terms["gradient"] = _gradient_loss(restored, target, mask)
+    terms["distribution"] = _distribution_loss(*luminance, anywhere)
+    return {name: value / size for name, value in terms.items()}
 
 
 def _luminance(images):
@@ -191,4 +193,5 @@ def _distribution_loss(restored, target, mask):
         )
         for images in (restored, target)
     ]
-    return ops.mean(ops.abs(flat[0] - flat[1]))
+    rank = ops.linspace(0.0, 1.0, flat[0].shape[1])
+    return ops.mean((1.0 + 3.0 * rank**8) * ops.abs(flat[0] - flat[1]))

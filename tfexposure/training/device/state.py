@@ -22,13 +22,16 @@ class Trainer:
     Args:
         model: built keras.Model.
         optimizer: keras.optimizers.Optimizer.
-        terms: function (model, batch) -> dict of scalars with `loss`.
+        prepare: function of the batch's arrays -> dict of tensors; holds no
+            weights.
+        terms: function (model, prepared) -> dict of scalars with `loss`.
         ema: float in [0, 1), the share of the average kept at each step;
             ramped up from 0, so that the first steps are forgotten.
     """
 
-    def __init__(self, model, optimizer, terms, ema=0.999):
-        self.model, self.optimizer, self.terms = model, optimizer, terms
+    def __init__(self, model, optimizer, prepare, terms, ema=0.999):
+        self.model, self.optimizer = model, optimizer
+        self.prepare, self.terms = prepare, terms
         self.ema = ema
         optimizer.build(model.trainable_variables)
         self.averages = [np.array(value) for value in model.trainable_variables]
@@ -127,14 +130,21 @@ def _tensorflow_step(trainer):
     import tensorflow as tf
 
     variables = trainer.model.trainable_variables
+    # On a CPU, XLA is five times faster at the many small operations of the
+    # recipe, and half as fast at convolutions.
+    prepare = tf.function(trainer.prepare, jit_compile=True)
 
-    @tf.function(reduce_retracing=True)
-    def advance(batch):
+    @tf.function
+    def update(batch):
         with tf.GradientTape() as tape:
             terms = trainer.terms(trainer.model, batch)
         gradients = tape.gradient(terms["loss"], variables)
         trainer.optimizer.apply(gradients, variables)
         return terms
+
+    def advance(batch):
+        batch = {name: tf.constant(array) for name, array in batch.items()}
+        return update(prepare(batch))
 
     return advance
 
@@ -151,7 +161,7 @@ def _jax_step(trainer):
         mapping = [*zip(trained, trained_values, strict=True)]
         mapping += zip(others, other_values, strict=True)
         with keras.StatelessScope(state_mapping=mapping) as scope:
-            terms = trainer.terms(model, batch)
+            terms = trainer.terms(model, trainer.prepare(batch))
         after = [
             value if (value := scope.get_current_value(v)) is not None else old
             for v, old in zip(others, other_values, strict=True)

@@ -1,0 +1,124 @@
+"""The `natural` model: exact where nothing is clipped, exact in tiles."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from tfexposure import natural
+
+
+def _randomized(**arguments):
+    keras.utils.set_random_seed(3)
+    model = natural.NaturalRestorer(**arguments)
+    model.build()
+    rng = np.random.default_rng(3)
+    for variable in model.trainable_variables:
+        if len(variable.shape) == 1:
+            variable.assign(rng.uniform(0, 0.1, variable.shape))
+            continue
+        spread = np.sqrt(1 / np.prod(variable.shape[:-1]))
+        variable.assign(rng.normal(0, spread, variable.shape))
+    return model
+
+
+@pytest.fixture(scope="module")
+def small():
+    return _randomized(
+        summary_widths=(4, 4, 4, 4, 6), code_size=5, filler_widths=(4, 5, 6)
+    )
+
+
+def _photo(height, width, seed=0):
+    rng = np.random.default_rng(seed)
+    photo = rng.uniform(0, 1.4, (1, height, width, 3)).clip(0, 1)
+    return photo.astype("float32")
+
+
+def test_default_keeps_to_its_budget():
+    model = natural.NaturalRestorer()
+    model.build()
+    assert model.count_params() <= 2_500_000
+    assert model.flops_per_pixel <= 100_000
+
+
+def test_untrained_model_changes_nothing():
+    model = natural.NaturalRestorer(filler_widths=(4, 4))
+    photo = _photo(37, 50)
+    np.testing.assert_allclose(model(photo), photo, atol=1e-6)
+
+
+def test_unclipped_channels_follow_the_curve_alone(small):
+    photo = _photo(40, 56)
+    slopes, code = small.summarize(small.thumbnail(photo))
+    toned, correction = small.parts(photo, slopes, code)
+    correction = ops.convert_to_numpy(correction)
+    assert (correction[photo <= natural.CLIP_FROM] == 0).all()
+    assert np.abs(correction[photo == 1]).max() > 1e-3
+    knots = np.array(natural.KNOTS)
+    steps = ops.convert_to_numpy(slopes)[0] * np.diff(knots)[:, None]
+    for channel in range(3):
+        heights = np.concatenate([[0], np.cumsum(steps[:, channel])])
+        expected = np.interp(photo[..., channel], knots, heights)
+        np.testing.assert_allclose(
+            toned[..., channel], expected, rtol=1e-4, atol=1e-6
+        )
+
+
+def test_tiles_with_the_halo_equal_the_whole(small):
+    step, halo = small.multiple, small.halo
+    height, width = 12 * step + 2 * halo, 4 * step
+    photo = _photo(height, width)
+    thumbnail = small.thumbnail(photo)
+    whole = ops.convert_to_numpy(small((photo, thumbnail)))
+    top = 4 * step
+    window = photo[:, top : top + 2 * halo + 2 * step]
+    part = ops.convert_to_numpy(small((window, thumbnail)))
+    inner = slice(halo, halo + 2 * step)
+    expected = whole[:, top + halo : top + halo + 2 * step]
+    np.testing.assert_allclose(part[:, inner], expected, atol=1e-6)
+
+
+def test_halo_covers_the_support_and_is_not_idle(small):
+    halo, side = small.halo, 2 * small.halo + 2 * small.multiple
+    first, second = np.full((2, 1, side, side, 3), 0.99, "float32")
+    centre = side // 2
+    second[:, centre, centre] = 0.0
+    thumbnail = np.zeros((1, 128, 128, 6), "float32")
+    change = np.abs(
+        ops.convert_to_numpy(small((first, thumbnail)))
+        - ops.convert_to_numpy(small((second, thumbnail)))
+    )
+    rows = np.flatnonzero(change.max((0, 2, 3)))
+    reach = max(centre - rows.min(), rows.max() - centre)
+    assert halo / 3 < reach <= halo
+
+
+@pytest.mark.parametrize("size", [(256, 128), (200, 333), (90, 40), (1, 1)])
+def test_area_resize_shares_pixels_by_area(size):
+    photo = _photo(*size)
+    ours = ops.convert_to_numpy(natural.area_resize(photo, 128))[0]
+    # Independent: repeat every pixel 128 times, then average whole blocks.
+    rows = np.repeat(photo[0].mean(1), 128, axis=0)
+    expected = rows.reshape(128, -1, 3).mean(1)
+    np.testing.assert_allclose(ours.mean(1), expected, atol=1e-5)
+    columns = np.repeat(photo[0].mean(0), 128, axis=0)
+    expected = columns.reshape(128, -1, 3).mean(1)
+    np.testing.assert_allclose(ours.mean(0), expected, atol=1e-5)
+
+
+def test_clip_share_counts_what_is_nearly_white():
+    image = np.array([[[[0.5, 250 / 255, 1.0]]]], "float32")
+    share = ops.convert_to_numpy(natural.with_clip_share(image))[0, 0, 0]
+    np.testing.assert_allclose(share[:3], image[0, 0, 0])
+    np.testing.assert_allclose(share[3], 0)
+    assert 0.2 < share[4] < 0.6
+    np.testing.assert_allclose(share[5], 1)
+
+
+def test_saves_and_loads(small, tmp_path):
+    path = tmp_path / "model.keras"
+    small.save(path)
+    photo = _photo(30, 45)
+    again = keras.models.load_model(path)
+    np.testing.assert_allclose(again(photo), small(photo), atol=1e-6)

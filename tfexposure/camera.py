@@ -1,0 +1,339 @@
+"""How cameras overexpose: the training recipe of blind models.
+
+A photo's `Camera` is drawn on the host, as two small tables and a few numbers;
+the pixels are worked on by `keras.ops`, on whatever device trains, so that the
+recipe needs no TensorFlow. A photo y passes through
+
+    light = decode(y) * balance        response curve, white balance
+    target = encode(min(light, 1))     what the photo should have been
+    exposed = encode(min(light / tau, 1)), plus noise, JPEG, 8-bit rounding.
+
+Both maps are one-dimensional per channel, so each is one table from display
+values to display values, whatever the curve.
+"""
+
+import dataclasses
+
+import numpy as np
+from keras import ops
+
+# Entries of a table: a quarter of an 8-bit step lies between two of them at
+# a slope of 4, and 4 is a strong overexposure.
+TABLE_SIZE = 4096
+
+# Annex K of the JPEG standard, quality 50.
+_LUMA = (
+    (16, 11, 10, 16, 24, 40, 51, 61),
+    (12, 12, 14, 19, 26, 58, 60, 55),
+    (14, 13, 16, 24, 40, 57, 69, 56),
+    (14, 17, 22, 29, 51, 87, 80, 62),
+    (18, 22, 37, 56, 68, 109, 103, 77),
+    (24, 35, 55, 64, 81, 104, 113, 92),
+    (49, 64, 78, 87, 103, 121, 120, 101),
+    (72, 92, 95, 98, 112, 100, 103, 99),
+)
+_CHROMA = (
+    (17, 18, 24, 47, 99, 99, 99, 99),
+    (18, 21, 26, 66, 99, 99, 99, 99),
+    (24, 26, 56, 99, 99, 99, 99, 99),
+    (47, 66, 99, 99, 99, 99, 99, 99),
+    (99, 99, 99, 99, 99, 99, 99, 99),
+    (99, 99, 99, 99, 99, 99, 99, 99),
+    (99, 99, 99, 99, 99, 99, 99, 99),
+    (99, 99, 99, 99, 99, 99, 99, 99),
+)
+_RGB_TO_YCC = np.array(
+    [
+        [0.299, 0.587, 0.114],
+        [-0.168736, -0.331264, 0.5],
+        [0.5, -0.418688, -0.081312],
+    ],
+    "float32",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What is drawn for a photo, and how often.
+
+    Attributes:
+        tau_min: least share of full-scale light that becomes white; drawn
+            log-uniformly in [tau_min, 1].
+        tau_fixed: if positive, tau is this for every photo.
+        untouched: share of photos with tau 1, so that good photos stay good.
+        gamma_share: share of photos taken through the paper's power law 2.2.
+        srgb_share: the same for the sRGB curve; the rest have camera curves.
+        balance: standard deviation of the log2 gain of red and blue.
+        noise: greatest standard deviation of sensor noise, in display values.
+        jpeg_share: share of photos saved as JPEG once.
+        jpeg_quality: least and greatest quality of that JPEG.
+    """
+
+    tau_min: float = 0.15
+    tau_fixed: float = 0.0
+    untouched: float = 0.2
+    gamma_share: float = 0.4
+    srgb_share: float = 0.1
+    balance: float = 0.15
+    noise: float = 0.008
+    jpeg_share: float = 0.8
+    jpeg_quality: tuple = (70, 98)
+
+
+def camera_response(exponent, knee, contrast=0.0):
+    """Makes a camera's S-shaped curve from light to display values.
+
+    `(1 + knee) * light ** exponent / (light ** exponent + knee)`, then a blend
+    by `contrast` towards the smooth step `3 y ** 2 - 2 y ** 3`. A small knee
+    is a long soft shoulder below white, a large one the plain power law.
+
+    Args:
+        exponent: float > 0.
+        knee: float > 0.
+        contrast: float in [-0.5, 1).
+
+    Returns:
+        Function of a NumPy array of light in [0, 1].
+
+    Reference:
+        Naka and Rushton (1966), as fitted to measured cameras by Eilertsen et
+        al., HDR image reconstruction from a single exposure (2017), eq. (5).
+    """
+
+    def encode(light):
+        power = light**exponent
+        display = (1 + knee) * power / (power + knee)
+        step = display * display * (3 - 2 * display)
+        return display + contrast * (step - display)
+
+    return encode
+
+
+def exposure_tables(encode, tau, balance=(1.0, 1.0, 1.0)):
+    """Tabulates what a camera does to the display values of a good photo.
+
+    Args:
+        encode: increasing function from light to display values, both [0, 1].
+        tau: float in (0, 1], the light that becomes white.
+        balance: gain of light per channel.
+
+    Returns:
+        Two float32 (3, TABLE_SIZE): the target's and the overexposed photo's
+        display values at the photo's values 0, ..., 1.
+    """
+    # Light spans many stops: equal steps of its fourth root resolve them all.
+    light = np.linspace(0, 1, 4 * TABLE_SIZE) ** 4
+    display = encode(light)
+    decoded = np.interp(np.linspace(0, 1, TABLE_SIZE), display, light)
+    balanced = decoded * np.asarray(balance)[:, None]
+
+    def shown(gain):
+        return np.interp(np.minimum(balanced * gain, 1), light, display)
+
+    return shown(1.0).astype("float32"), shown(1.0 / tau).astype("float32")
+
+
+def draw_cameras(rng, count, recipe):
+    """Draws one camera and exposure per photo.
+
+    Args:
+        rng: numpy.random.Generator.
+        count: int, N.
+        recipe: Recipe.
+
+    Returns:
+        dict of float32 arrays: `target_table` and `exposed_table`
+        (N, 3, TABLE_SIZE), `tau`, `noise`, `quality` (0: no JPEG), `halved`
+        (1: chroma at half size) and `seed`, each (N,).
+    """
+    rows = [_draw_camera(rng, recipe) for _ in range(count)]
+    return {
+        name: np.stack([row[name] for row in rows]).astype("float32")
+        for name in rows[0]
+    }
+
+
+def _draw_camera(rng, recipe):
+    kind = rng.uniform()
+    exponent = rng.uniform(0.75, 1.45)
+    knee = np.exp(rng.uniform(np.log(0.06), np.log(1.0)))
+    contrast = rng.uniform(-0.2, 0.8) * (rng.uniform() < 0.5)
+    if kind < recipe.gamma_share:
+        encode = _power_law
+    elif kind < recipe.gamma_share + recipe.srgb_share:
+        encode = _srgb
+    else:
+        encode = camera_response(exponent, knee, contrast)
+    tau = np.exp(rng.uniform(np.log(recipe.tau_min), 0.0))
+    if rng.uniform() < recipe.untouched:
+        tau = 1.0
+    if recipe.tau_fixed:
+        tau = recipe.tau_fixed
+    red, blue = np.exp2(rng.normal(0, recipe.balance, 2))
+    # Never brighter than the photo: its own whites would become false clips.
+    gains = np.array([red, 1.0, blue])
+    gains /= gains.max()
+    target, exposed = exposure_tables(encode, tau, gains)
+    low, high = recipe.jpeg_quality
+    quality = rng.uniform(low, high) * (rng.uniform() < recipe.jpeg_share)
+    return {
+        "target_table": target,
+        "exposed_table": exposed,
+        "tau": np.array(tau),
+        "noise": np.array(rng.uniform(0, recipe.noise) * rng.integers(0, 2)),
+        "quality": np.array(quality),
+        "halved": np.array(float(rng.uniform() < 0.6)),
+        "seed": np.array(rng.integers(0, 1 << 20)),
+    }
+
+
+def _power_law(light):
+    return light ** (1 / 2.2)
+
+
+def _srgb(light):
+    high = 1.055 * np.maximum(light, 0.0031308) ** (1 / 2.4) - 0.055
+    return np.where(light <= 0.0031308, 12.92 * light, high)
+
+
+def expose(photos, cameras):
+    """Takes the photos with the cameras, on the device.
+
+    Args:
+        photos: (N, H, W, 3) 8-bit values, of any numeric type; H and W
+            multiples of 16.
+        cameras: what `draw_cameras` returned.
+
+    Returns:
+        `overexposed` and `target`, float32 (N, H, W, 3) in [0, 1]; the former
+        takes 256 values only.
+    """
+    photos = ops.cast(photos, "float32") / 255.0
+    grain = white_noise(ops.shape(photos), cameras["seed"])
+    # Fills the steps of 8 bits, so that no gap betrays the gain.
+    values = ops.clip(photos + (grain[0] - 0.5) / 255.0, 0.0, 1.0)
+    target = look_up(cameras["target_table"], values)
+    spread = _per_photo(cameras["noise"])
+    # Four bytes' sum is close to a normal law; its deviation is 0.577.
+    noisy = ops.clip(values + (grain[1] - 2.0) * (spread / 0.577), 0.0, 1.0)
+    exposed = look_up(cameras["exposed_table"], noisy)
+    saved = jpeg(exposed, cameras["quality"], cameras["halved"])
+    return ops.floor(saved * 255.0 + 0.5) / 255.0, target
+
+
+def look_up(tables, values):
+    """Applies each photo's tables to its channels, to the nearest entry.
+
+    Args:
+        tables: (N, 3, TABLE_SIZE).
+        values: (N, H, W, 3) in [0, 1].
+
+    Returns:
+        (N, H, W, 3).
+    """
+    size = tables.shape[-1]
+    index = ops.cast(values * (size - 1) + 0.5, "int32")
+    rows = ops.reshape(ops.arange(tables.shape[0] * 3), (-1, 1, 1, 3))
+    return ops.take(ops.reshape(tables, (-1,)), index + rows * size)
+
+
+def white_noise(shape, seeds):
+    """Draws noise that is the same on every backend: a hash of the position.
+
+    Args:
+        shape: (N, H, W, 3).
+        seeds: float32 (N,), whole numbers below 2 ** 20.
+
+    Returns:
+        Two float32 tensors of `shape`: uniform in [0, 1), and the sum of four
+        uniform bytes in [0, 4), which is nearly normal around 2.
+    """
+    _, height, width, channels = shape
+    # TensorFlow has no range of unsigned words.
+    position = ops.arange(height * width * channels, dtype="int32")
+    position = ops.reshape(position, (1, height, width, channels))
+    position = ops.cast(position, "uint32")
+    start = ops.cast(_per_photo(seeds), "uint32") * _word(0x9E3779B1)
+    first = _mix(position + start)
+    second = _mix(first + _word(0x85EBCA6B))
+    uniform = ops.cast(ops.right_shift(first, _word(8)), "float32")
+    four = sum(
+        ops.cast(
+            ops.bitwise_and(
+                ops.right_shift(second, _word(8 * byte)), _word(255)
+            ),
+            "float32",
+        )
+        for byte in range(4)
+    )
+    return uniform / 2.0**24, four / 256.0
+
+
+def _word(value):
+    return ops.cast(np.uint32(value), "uint32")
+
+
+def _mix(word):
+    """The 32-bit finaliser `lowbias32` of Chris Wellons."""
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+        word = ops.bitwise_xor(word, ops.right_shift(word, _word(shift)))
+        word = word * _word(factor)
+    return ops.bitwise_xor(word, ops.right_shift(word, _word(16)))
+
+
+def jpeg(images, quality, halved):
+    """Saves and loads JPEG files, but for the entropy coding, which is exact.
+
+    Args:
+        images: (N, H, W, 3) in [0, 1]; H and W multiples of 16.
+        quality: (N,), in [1, 100]; 0 leaves the photo as it is.
+        halved: (N,), 1 where colour is stored at half size (4:2:0), else 0.
+
+    Returns:
+        (N, H, W, 3) in [0, 1].
+    """
+    ycc = ops.matmul(images * 255.0, _RGB_TO_YCC.T)
+    luma = ycc[..., :1] - 128.0
+    colour = ycc[..., 1:]
+    quality = _per_photo(quality)
+    luma = _round_blocks(luma, _LUMA, quality)
+    full = _round_blocks(colour, _CHROMA, quality)
+    small = ops.average_pool(colour, 2, 2)
+    small = _round_blocks(small, _CHROMA, quality)
+    small = ops.repeat(ops.repeat(small, 2, axis=1), 2, axis=2)
+    colour = ops.where(_per_photo(halved) > 0.5, small, full)
+    ycc = ops.concatenate([luma + 128.0, colour], axis=-1)
+    rgb = ops.matmul(ycc, np.linalg.inv(_RGB_TO_YCC).T.astype("float32"))
+    return ops.where(quality > 0, ops.clip(rgb / 255.0, 0.0, 1.0), images)
+
+
+def _round_blocks(planes, table, quality):
+    """Rounds the cosine coefficients of 8 x 8 blocks to the table's steps."""
+    _, height, width, channels = planes.shape
+    quality = ops.maximum(ops.floor(quality), 1.0)
+    scale = ops.where(quality < 50, 5000.0 / quality, 200.0 - 2.0 * quality)
+    steps = np.array(table, "float32").reshape(1, 1, 64, 1)
+    steps = ops.floor((steps * scale + 50.0) / 100.0)
+    steps = ops.clip(steps, 1.0, 255.0)
+    # (N, rows, v, columns, u, C): v and u run inside a block.
+    rows, columns = height // 8, width // 8
+    blocks = ops.reshape(planes, (-1, rows, 8, columns, 8, channels))
+    cosines = _cosines()
+    freq = ops.einsum("nrvcuk,av,bu->nrcabk", blocks, cosines, cosines)
+    freq = ops.reshape(freq, (-1, rows * columns, 64, channels))
+    freq = ops.floor(freq / steps + 0.5) * steps
+    freq = ops.reshape(freq, (-1, rows, columns, 8, 8, channels))
+    blocks = ops.einsum("nrcabk,av,bu->nrvcuk", freq, cosines, cosines)
+    return ops.reshape(blocks, (-1, height, width, channels))
+
+
+def _cosines():
+    """The orthonormal 8-point DCT-II as a matrix (frequency, position)."""
+    k, x = np.arange(8)[:, None], np.arange(8)[None]
+    matrix = np.cos(np.pi * (2 * x + 1) * k / 16) / 2
+    matrix[0] /= np.sqrt(2)
+    return matrix.astype("float32")
+
+
+def _per_photo(values):
+    return ops.reshape(values, (-1, 1, 1, 1))

@@ -1,0 +1,73 @@
+"""Packs photos into the one array file that `train_device` learns from.
+
+    python trainers/pack_photos.py --train=photos/scenes/train \\
+        --train=photos/ccby --valid=photos/scenes/valid --valid=photos/kodak \\
+        --pairs=photos/brackets --output=photos.npz
+
+Badly exposed photos are left out of `--train`. `--pairs` names a folder with
+`pairs.csv` (columns `over` and `reference`); such pairs only validate.
+"""
+
+import collections
+import csv
+import io
+from pathlib import Path
+
+from absl import app, flags
+
+from tfexposure.config import write_atomically
+from tfexposure.errors import UserError
+from tfexposure.files import list_photos
+from tfexposure.training.device import photos
+
+_TRAIN = flags.DEFINE_multi_string("train", [], "Folders of training photos.")
+_VALID = flags.DEFINE_multi_string("valid", [], "Folders of validation photos.")
+_PAIRS = flags.DEFINE_string("pairs", "", "Folder of real pairs.")
+_OUTPUT = flags.DEFINE_string("output", None, "The array file.", required=True)
+_SHORT_SIDE = flags.DEFINE_integer(
+    "short_side", 0, "Larger photos are reduced to this, in pixels; 0: none."
+)
+_QUALITY = flags.DEFINE_integer(
+    "quality", 0, "JPEG quality to save with; 0: the files as they are."
+)
+_PAIR_QUALITY = flags.DEFINE_integer(
+    "pair_quality", 95, "JPEG quality of the pairs, reduced to short_side."
+)
+
+
+def main(_):
+    found = []
+    for group, folders in (("train", _TRAIN.value), ("valid", _VALID.value)):
+        for folder in folders:
+            for name in list_photos(folder):
+                data, pixels = photos.encode(
+                    Path(folder, name), _SHORT_SIDE.value, _QUALITY.value
+                )
+                if group == "valid" or photos.is_well_exposed(pixels):
+                    found.append((f"{folder}/{name}", group, data))
+    if _PAIRS.value:
+        with open(Path(_PAIRS.value, "pairs.csv"), encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        for column, group in (("over", "over"), ("reference", "reference")):
+            for row in rows:
+                path = Path(_PAIRS.value, row[column])
+                data, _ = photos.encode(
+                    path, _SHORT_SIDE.value, _PAIR_QUALITY.value
+                )
+                found.append((row[column], group, data))
+    if not found:
+        raise UserError("no photos: name folders by --train or --valid")
+    buffer = io.BytesIO()
+    photos.write_photos(buffer, found)
+    write_atomically(_OUTPUT.value, buffer.getvalue())
+    counts = collections.Counter(group for _, group, _ in found)
+    size = Path(_OUTPUT.value).stat().st_size / 2**20
+    print(f"{_OUTPUT.value}: {dict(counts)}, {size:.1f} MiB")
+
+
+def run():
+    app.run(main)
+
+
+if __name__ == "__main__":
+    run()
