@@ -226,8 +226,24 @@ def test_table1_at_tau_1_is_perfect(folder):
     for name in metrics.FEATURES:
         assert rows[1.0]["overexposed"][name]["mean"] == pytest.approx(100)
     assert rows[0.2]["overexposed"]["luminance"]["mean"] < 50
+    assert result["folders"] == {}
     text = report.table1_markdown(result)
     assert "| 0.5 | paper | 54.13 | 66.92 | 52.03 |" in text
+
+
+def test_table1_has_a_part_for_each_large_folder(folder, monkeypatch):
+    monkeypatch.setattr(tables, "_LEAST_FOLDER", 5)
+    paths = sorted(folder.iterdir())
+    (folder / "few").mkdir()
+    for path in paths[:3]:
+        path.rename(folder / "few" / path.name)
+    mixed = sorted(folder.rglob("*.png"))
+    result = tables.table1(mixed, resamples=20)
+    alone = tables.table1(paths[3:], resamples=20)
+    name = f"{folder.parent.name}/photos"
+    assert list(result["folders"]) == [name]
+    assert result["folders"][name]["rows"] == alone["rows"]
+    assert f"## Photos of {name} alone" in report.table1_markdown(result)
 
 
 def picture(seed=0, height=30, width=40):

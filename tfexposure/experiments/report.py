@@ -36,6 +36,8 @@ def table1_markdown(result):
             lines.append(_line([tau, label, *cells]))
     lines += ["", _photos(result)]
     lines.append("In brackets: 95 % intervals, by bootstrap over the photos.")
+    for folder, part in result.get("folders", {}).items():
+        lines += ["", f"## Photos of {folder} alone", "", table1_markdown(part)]
     return "\n".join(lines) + "\n"
 
 

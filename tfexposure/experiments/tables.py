@@ -16,6 +16,8 @@ from tfexposure.experiments import catalogue, statistics
 
 # Compared with the paper; the first needs a classifier.
 PUBLISHED = ("score", *metrics.FEATURES)
+# Folders with fewer photos have no table of their own.
+_LEAST_FOLDER = 100
 # Ours, beyond the paper.
 EXTRA = ("psnr", "l1_inside", "l1_outside")
 
@@ -30,7 +32,9 @@ def table1(paths, max_side=None, resamples=1000, progress=None):
         progress: called as `progress(done, total)` after each photo.
 
     Returns:
-        A dictionary that JSON can hold.
+        A dictionary that JSON can hold: `photos`, `noise_floor` and `rows` of
+        all photos, and the same for each folder of at least 100 photos in
+        `folders`.
     """
     taus = tuple(catalogue.TABLE1)
     target, rows = [], {(tau, kind): [] for tau in taus for kind in (0, 1)}
@@ -46,6 +50,19 @@ def table1(paths, max_side=None, resamples=1000, progress=None):
         if progress:
             progress(number + 1, len(paths))
     target = np.array(target)
+    rows = {key: np.array(value) for key, value in rows.items()}
+    result = _table1_of(target, rows, resamples)
+    folders = np.array(["/".join(path.parent.parts[-2:]) for path in paths])
+    result["folders"] = {}
+    for folder in sorted(set(folders)):
+        own = folders == folder
+        if _LEAST_FOLDER <= own.sum() < len(own):
+            part = {key: value[own] for key, value in rows.items()}
+            result["folders"][folder] = _table1_of(target[own], part, resamples)
+    return result
+
+
+def _table1_of(target, rows, resamples):
     counts = statistics.resample_photos(len(target), resamples)
     floor = metrics.split_half_similarity(target)
     return {
@@ -54,11 +71,11 @@ def table1(paths, max_side=None, resamples=1000, progress=None):
         "rows": [
             {
                 "tau": tau,
-                "published": _by_feature(catalogue.TABLE1[tau]),
+                "published": _by_feature(published),
                 "overexposed": _intervals(target, rows[tau, 0], counts),
                 "inverse": _intervals(target, rows[tau, 1], counts),
             }
-            for tau in taus
+            for tau, published in catalogue.TABLE1.items()
         ],
     }
 
@@ -177,7 +194,6 @@ def _ordering(interval, published):
 
 
 def _intervals(target, restored, counts):
-    restored = np.array(restored)
     return {
         name: vars(
             statistics.estimate(
