@@ -174,18 +174,15 @@ def _checked(image, max_pixels):
         input=image, shape=tf.TensorShape(None)
     )
     shape = tf.shape(image)
-    expected = ["image: expected (N, H, W, 3), not empty; received", shape]
-    with tf.control_dependencies(
-        [tf.debugging.Assert(tf.equal(tf.rank(image), 4), expected)]
-    ):
-        shape = tf.identity(shape)
-        size = tf.reduce_prod(tf.cast(shape[:3], tf.int64))
+    values = tf.reduce_prod(tf.cast(shape, tf.int64))
+    fits = tf.equal(tf.rank(image), 4) & tf.reduce_all(shape[-1:] == 3)
+    expected = "image: expected (N, H, W, 3), not empty; received"
     with tf.control_dependencies(
         [
-            tf.debugging.Assert((size > 0) & (shape[3] == 3), expected),
+            tf.debugging.Assert(fits & (values > 0), [expected, shape]),
             tf.debugging.Assert(
-                size <= max_pixels,
-                [f"image: more than {max_pixels} pixels:", size],
+                values <= 3 * max_pixels,
+                [f"image: more than {max_pixels} pixels:", values // 3],
             ),
         ]
     ):
