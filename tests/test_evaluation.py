@@ -12,6 +12,7 @@ from tfexposure import evaluation
 from tfexposure.errors import UserError
 from tfexposure.evaluation.measure import FIDELITY_NAMES
 from tfexposure.metrics.classifiers import Classifier
+from tfexposure.photo.runners import Runner
 
 
 @pytest.fixture
@@ -160,6 +161,29 @@ def test_large_photos_are_reduced_and_turned_upright(tmp_path):
     assert evaluation.read_photo(tmp_path / "a.jpg").shape == (400, 200, 3)
     small = evaluation.read_photo(tmp_path / "a.jpg", max_side=100)
     assert small.shape == (100, 50, 3)
+
+
+def test_models_get_the_thumbnail_they_ask_for(folder):
+    class Recorder(Runner):
+        thumbnail = 4
+
+        def restore(self, image, thumbnail=None):
+            return np.full_like(image, thumbnail.mean())
+
+    example = evaluation.Simulation().apply(read(folder), "a")
+    restored = evaluation.model_method(Recorder())(example)
+    assert restored.shape == example.target.shape
+    assert restored.mean() == pytest.approx(
+        example.overexposed.mean(), abs=1e-3
+    )
+
+
+def test_models_of_one_size_are_refused():
+    class Fixed(Runner):
+        fixed_size = (64, 64)
+
+    with pytest.raises(UserError, match="64"):
+        evaluation.model_method(Fixed())
 
 
 @pytest.mark.tf_only

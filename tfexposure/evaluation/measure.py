@@ -8,7 +8,7 @@ from keras import ops
 from tfexposure import baselines, exposure, metrics
 from tfexposure.errors import UserError
 from tfexposure.evaluation.simulation import read_photo, to_uint8
-from tfexposure.photo import runners
+from tfexposure.photo import runners, thumbnails
 
 INPUT = "input"
 INVERSE_KNOWN = "inverse (known tau)"
@@ -229,4 +229,20 @@ def model_method(model):
         UserError: if there is no such model or it does not load.
     """
     runner = runners.open_runner(model)
-    return lambda example: runner.restore(example.overexposed)
+    if runner.fixed_size:
+        raise UserError(
+            f"{model} takes photos of {runner.fixed_size} pixels only; "
+            "evaluation needs a model for any size."
+        )
+
+    def restore(example):
+        image = example.overexposed
+        if not runner.thumbnail:
+            return runner.restore(image)
+        height, width = image.shape[:2]
+        whole = [(0, image)]
+        return runner.restore(
+            image, thumbnails.make_thumbnail(whole, height, width, runner)
+        )
+
+    return restore
