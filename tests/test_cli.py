@@ -219,3 +219,48 @@ def test_missing_model_is_one_line_without_traceback(tmp_path):
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "--model is needed" in done.stderr
+
+
+def test_progress_line_counts_and_estimates():
+    from tfexposure.photo.progress import Progress
+
+    stream = io.StringIO()
+    progress = Progress(2, stream, shown=True)
+    progress.inside("a.jpg", 1)
+    progress.end("a.jpg")
+    progress.inside("b.jpg", 1)
+    progress.close()
+    lines = stream.getvalue().split("\r")
+    assert "0/2 ETA" in lines[1] and "100% a.jpg" in lines[1]
+    assert lines[1].count("#") == 12
+    assert "1/2 ETA 00:00" in lines[2] and lines[2].count("#") == 24
+    assert lines[3].strip() == ""
+
+
+def test_large_photos_are_alone_small_ones_are_not():
+    import threading
+
+    from tfexposure.photo.batch import _Gate
+
+    gate, most, inside = _Gate(10), [0, 0], [0, 0]
+    lock = threading.Lock()
+
+    def work(size):
+        kind = int(size > 5)
+        with gate.hold(size):
+            with lock:
+                inside[kind] += 1
+                most[kind] = max(most[kind], inside[kind])
+                assert not (inside[0] and inside[1])
+            threading.Event().wait(0.01)
+            with lock:
+                inside[kind] -= 1
+
+    threads = [
+        threading.Thread(target=work, args=(size,)) for size in [5, 5, 99] * 6
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [2, 1]

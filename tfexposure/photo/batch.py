@@ -1,9 +1,12 @@
 """Many photos: which files, in what order, what became of each."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
+import functools
 import os
 import pathlib
+import threading
 import time
 
 from tfexposure.errors import UserError
@@ -19,9 +22,11 @@ from tfexposure.photo.outcomes import (
 )
 from tfexposure.photo.photo import Limits, Photo
 
-# A file above this size is decoded only when the photo before it is done, so
-# that no two large photos are in memory.
-_PREFETCH_BYTES = 8_000_000
+# What may be worked on at the same time: photos of this many pixels together
+# inside the network, files of this many bytes together in memory. Whatever is
+# larger is alone, so that two large photos never are.
+_NETWORK_PIXELS = 2_000_000
+_OPEN_BYTES = 16_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,7 +166,8 @@ class Batch:
         progress: a `Progress`, or `None`.
         mask: path of a PNG that says what was invented; one photo only.
         on_photo: called with (Outcome, Photo, Correction) of each photo that
-            went through the corrector, for the report.
+            went through the corrector, for the report; from several threads.
+        workers: photos in hand at the same time; `None`: one per core.
         debug: let exceptions of single photos through.
     """
 
@@ -174,6 +180,7 @@ class Batch:
         progress=None,
         mask=None,
         on_photo=None,
+        workers=None,
         debug=False,
     ):
         self._runner = runner
@@ -183,7 +190,10 @@ class Batch:
         self._progress = progress
         self._mask = mask
         self._on_photo = on_photo
+        self._workers = workers or os.cpu_count() or 1
         self._debug = debug
+        self._network = _Gate(_NETWORK_PIXELS)
+        self._memory = _Gate(_OPEN_BYTES)
 
     def run(self, jobs):
         """Corrects all jobs; a bad file never stops the others.
@@ -194,126 +204,107 @@ class Batch:
         Returns:
             list of `Outcome`, in the order of `jobs`.
         """
-        outcomes = [None] * len(jobs)
-        waiting, taken = [], {}
+        outcomes = [
+            Outcome(str(source), str(target), SKIPPED)
+            for source, target in jobs
+        ]
+        pool = concurrent.futures.ThreadPoolExecutor(self._workers)
+        try:
+            futures = [
+                pool.submit(self._run_one, outcomes[index], *jobs[index])
+                for index in self._waiting(jobs, outcomes)
+            ]
+            for future in futures:
+                future.result()
+        finally:  # An interrupt drops what has not begun.
+            pool.shutdown(cancel_futures=True)
+        return outcomes
+
+    def _waiting(self, jobs, outcomes):
+        """Indices of the jobs to do; sorts out clashes and done files."""
+        taken, waiting = {}, []
+        replaces = self._output.overwrite or self._output.in_place
         for index, (source, target) in enumerate(jobs):
-            outcomes[index] = Outcome(str(source), str(target), SKIPPED)
             if target in taken:
                 outcomes[index].status = FAILED
                 outcomes[index].error = (
                     f"{source}: {target} is already what {taken[target]} "
                     "becomes"
                 )
-                continue
-            taken[target] = source
-            replaces = self._output.overwrite or self._output.in_place
-            if replaces or not target.exists():
+            elif replaces or not target.exists():
                 waiting.append(index)
-            elif self._progress:
-                self._progress.end()
-        pool = concurrent.futures.ThreadPoolExecutor
-        with pool(1) as decoder, pool(1) as encoder:
-            self._run_pipeline(jobs, waiting, outcomes, decoder, encoder)
-        return outcomes
-
-    def _run_pipeline(self, jobs, waiting, outcomes, decoder, encoder):
-        def decode(index):
-            return decoder.submit(
-                self._guarded, outcomes[index], self._read, jobs[index][0]
-            )
-
-        ahead, writing = {}, []
-        for position, index in enumerate(waiting):
-            source, target = jobs[index]
-            start = time.monotonic()
-            if self._progress:
-                self._progress.begin(source.name)
-            photo = ahead.pop(index, None) or decode(index)
-            if position + 1 < len(waiting):
-                following = waiting[position + 1]
-                if _is_small(jobs[following][0]) and _is_small(source):
-                    ahead[following] = decode(following)
-            photo = photo.result()
-            if photo is None:
-                outcomes[index].seconds = time.monotonic() - start
-                self._end()
-                continue
-            correction = self._guarded(
-                outcomes[index], self._correct, photo, outcomes[index]
-            )
-            if correction is None:
-                photo.rows.close()
-                outcomes[index].seconds = time.monotonic() - start
-                self._end()
-                continue
-            writing.append(
-                encoder.submit(
-                    self._finish,
-                    outcomes[index],
-                    photo,
-                    correction,
-                    target,
-                    start,
-                )
-            )
-            # One photo may wait to be written while the next is corrected;
-            # a large one is written first.
-            allowed = 0 if photo.rows.spilled else 1
-            while len(writing) > allowed:
-                writing.pop(0).result()
-            self._end()
-        for future in writing:
-            future.result()
-
-    def _end(self):
+            taken.setdefault(target, source)
         if self._progress:
-            self._progress.end()
+            self._progress.total = len(waiting)
+        return waiting
 
-    def _guarded(self, outcome, action, *arguments):
-        """Runs a step; on failure notes why and returns None."""
-        try:
-            return action(*arguments)
-        except Exception as error:  # One bad file must not stop the batch.
-            if self._debug and not isinstance(error, UserError):
-                raise
-            outcome.status = FAILED
-            outcome.error = _one_line(outcome.file, error)
-            return None
+    def _run_one(self, outcome, source, target):
+        with self._memory.hold(_bytes_of(source)):
+            start = time.monotonic()
+            inside = None
+            if self._progress:
+                inside = functools.partial(self._progress.inside, source.name)
+                inside(0.0)
+            try:
+                self._process(outcome, source, target, inside, start)
+            except Exception as error:  # One bad file must not stop the rest.
+                if self._debug and not isinstance(error, UserError):
+                    raise
+                outcome.status = FAILED
+                outcome.error = _one_line(outcome.file, error)
+            outcome.seconds = time.monotonic() - start
+            if self._progress:
+                self._progress.end(source.name)
 
-    def _read(self, source):
-        return read_photo(source, self._limits)
-
-    def _correct(self, photo, outcome):
-        correction = correct_photo(
-            photo,
-            self._runner,
-            self._settings,
-            want_mask=self._mask is not None,
-            progress=self._progress and self._progress.inside,
-        )
+    def _process(self, outcome, source, target, inside, start):
+        photo = read_photo(source, self._limits)
+        outcome.notes = photo.notes
+        height, width, _ = photo.rows.shape
+        with self._network.hold(height * width):
+            correction = correct_photo(
+                photo,
+                self._runner,
+                self._settings,
+                want_mask=self._mask is not None,
+                progress=inside,
+            )
         outcome.verdict = correction.before.verdict
         outcome.clipped_before = correction.before.clipped
         outcome.clipped_after = correction.after.clipped
         outcome.tau = correction.before.tau
         outcome.stops = correction.before.stops
-        return correction
-
-    def _finish(self, outcome, photo, correction, target, start):
-        self._guarded(outcome, self._write, outcome, photo, correction, target)
+        write_correction(photo, correction, target, self._output)
+        if self._mask is not None:
+            write_mask(photo, correction, self._mask)
+        outcome.status = CORRECTED if correction.changed else UNCHANGED
         outcome.seconds = time.monotonic() - start
-        outcome.notes = list(dict.fromkeys(photo.notes))
-        if outcome.status != FAILED and self._on_photo:
-            self._guarded(outcome, self._on_photo, outcome, photo, correction)
+        if self._on_photo:
+            self._on_photo(outcome, photo, correction)
         for rows in (photo.rows, correction.rows, correction.invented):
             if rows is not None:
                 rows.close()
 
-    def _write(self, outcome, photo, correction, target):
-        output = self._output
-        write_correction(photo, correction, target, output)
-        if self._mask is not None:
-            write_mask(photo, correction, self._mask)
-        outcome.status = CORRECTED if correction.changed else UNCHANGED
+
+class _Gate:
+    """Lets work of a limited total size through at the same time."""
+
+    def __init__(self, capacity):
+        self._capacity = self._free = capacity
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def hold(self, size):
+        """Waits for room; what is larger than all of it takes all of it."""
+        size = min(size, self._capacity)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= size)
+            self._free -= size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += size
+                self._changed.notify_all()
 
 
 def write_correction(photo, correction, target, output):
@@ -349,11 +340,11 @@ def write_mask(photo, correction, target):
     encode.write_photo(mask, target)
 
 
-def _is_small(path):
+def _bytes_of(path):
     try:
-        return path.stat().st_size <= _PREFETCH_BYTES
+        return path.stat().st_size
     except OSError:
-        return True
+        return 0  # Reading it will say what is wrong.
 
 
 def _one_line(name, error):

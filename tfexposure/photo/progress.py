@@ -1,11 +1,14 @@
 """A progress line with an estimate of the time left."""
 
 import sys
+import threading
 import time
 
 
 class Progress:
     """One line on a terminal, rewritten; silent where there is none.
+
+    Several photos may be in hand at once, each in a thread of its own.
 
     Args:
         total: photos to do.
@@ -15,36 +18,29 @@ class Progress:
     """
 
     def __init__(self, total, stream=None, shown=None):
-        self._total = total
+        self.total = total
         self._stream = stream or sys.stderr
         self._shown = self._stream.isatty() if shown is None else shown
         self._start = time.monotonic()
         self._last = 0.0
         self._finished = 0
-        self._name = ""
+        self._shares = {}
+        self._lock = threading.Lock()
 
-    def begin(self, name):
-        """Says which photo is being corrected."""
-        self._name = name
-        self.inside(0.0)
+    def inside(self, name, share):
+        """Says how much of a photo is done, 0 to 1."""
+        with self._lock:
+            self._shares[name] = share
+            now = time.monotonic()
+            if self._shown and (now - self._last >= 0.1 or share == 1):
+                self._last = now
+                self._write(self._line(name, share))
 
-    def inside(self, share):
-        """Says how much of that photo is done, 0 to 1."""
-        now = time.monotonic()
-        if not self._shown or (now - self._last < 0.1 and share < 1):
-            return
-        self._last = now
-        done = (self._finished + share) / max(self._total, 1)
-        filled = round(24 * min(done, 1))
-        bar = "#" * filled + "-" * (24 - filled)
-        self._write(
-            f"[{bar}] {self._finished}/{self._total} {self._eta(done)} "
-            f"{share:4.0%} {self._name[-40:]}"
-        )
-
-    def end(self):
-        """Counts the photo as finished."""
-        self._finished += 1
+    def end(self, name):
+        """Counts a photo as finished."""
+        with self._lock:
+            self._shares.pop(name, None)
+            self._finished += 1
 
     def close(self):
         """Wipes the line."""
@@ -52,11 +48,19 @@ class Progress:
             self._write("")
             self._stream.write("\r")
 
-    def _eta(self, done):
-        if done <= 0:
-            return "ETA --:--"
-        left = (time.monotonic() - self._start) * (1 - done) / done
-        return f"ETA {int(left) // 60:02d}:{int(left) % 60:02d}"
+    def _line(self, name, share):
+        done = self._finished + sum(self._shares.values())
+        done = min(done / max(self.total, 1), 1)
+        filled = round(24 * done)
+        bar = "#" * filled + "-" * (24 - filled)
+        eta = "--:--"
+        if done > 0:
+            left = (time.monotonic() - self._start) * (1 - done) / done
+            eta = f"{int(left) // 60:02d}:{int(left) % 60:02d}"
+        return (
+            f"[{bar}] {self._finished}/{self.total} ETA {eta} {share:4.0%} "
+            f"{name[-40:]}"
+        )
 
     def _write(self, text):
         self._stream.write("\r" + text[:99].ljust(99))

@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import tempfile
+import threading
 
 import numpy as np
 from PIL import Image
@@ -23,11 +24,13 @@ class Report:
     """Collects photos as they are done and writes the page at the end.
 
     Pictures wait in a temporary file, so that a folder of thousands does not
-    fill memory. `add` may be called from one other thread.
+    fill memory. `add` may be called from several threads.
     """
 
     def __init__(self):
-        self._cards = tempfile.TemporaryFile("w+", encoding="utf-8")
+        self._cards = tempfile.TemporaryFile(prefix="tfexposure-")
+        self._places = {}  # File -> (offset, length) of its card.
+        self._lock = threading.Lock()
 
     def add(self, outcome, photo, correction):
         """Adds a photo that was corrected or left as it is.
@@ -47,20 +50,21 @@ class Report:
         labelled = [(correction.before, "before"), (correction.after, "after")]
         if not correction.changed:
             labelled = labelled[:1]
-        self._cards.write(
-            CARD.format(
-                shown=shown,
-                verdict=html.escape(correction.before.verdict),
-                kind=correction.before.verdict.split()[0],
-                status=outcome.status,
-                facts=_facts(outcome, photo),
-                histograms="".join(
-                    _histogram(found.histogram, label)
-                    for found, label in labelled
-                ),
-                **names,
-            )
+        card = CARD.format(
+            shown=shown,
+            verdict=html.escape(correction.before.verdict),
+            kind=correction.before.verdict.split()[0],
+            status=outcome.status,
+            facts=_facts(outcome, photo),
+            histograms="".join(
+                _histogram(found.histogram, label) for found, label in labelled
+            ),
+            **names,
         )
+        with self._lock:
+            card = card.encode()
+            self._places[outcome.file] = (self._cards.tell(), len(card))
+            self._cards.write(card)
 
     def write(self, path, done):
         """Writes the page.
@@ -74,13 +78,13 @@ class Report:
             counts[outcome.status] = counts.get(outcome.status, 0) + 1
         summary = ", ".join(f"{n} {name}" for name, n in sorted(counts.items()))
         with encode.atomic_file(path) as file:
-            page = io.TextIOWrapper(file, encoding="utf-8", write_through=True)
-            page.write(HEAD.format(count=len(done), summary=summary))
-            self._cards.seek(0)
-            while text := self._cards.read(1 << 20):
-                page.write(text)
-            page.write(_others(done) + FOOT)
-            page.detach()
+            head = HEAD.format(count=len(done), summary=summary)
+            file.write(head.encode())
+            for outcome in done:
+                offset, length = self._places.get(outcome.file, (0, 0))
+                self._cards.seek(offset)
+                file.write(self._cards.read(length))
+            file.write((_others(done) + FOOT).encode())
         self._cards.close()
 
 

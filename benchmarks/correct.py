@@ -1,0 +1,195 @@
+"""Times `tfexposure correct`: large photos, and a folder of small ones.
+
+    python benchmarks/correct.py --model=exports/saved_model
+
+Prints, for photos of 1, 12, 24 and 100 megapixels, the seconds from file to
+file, those spent inside the network, and the peak of resident memory; then
+the photos per second of a folder of small photos, against a loop that opens,
+restores and saves one after the other. Each measurement is a process of its
+own; a model is loaded and called once before the clock starts.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+from PIL import Image
+
+from tfexposure.photo import batch, tiling
+from tfexposure.photo.correcting import Settings
+from tfexposure.photo.runners import Runner, open_runner
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+class TimedRunner(Runner):
+    """Passes everything on and adds up the time spent."""
+
+    def __init__(self, runner):
+        self.inner, self.seconds = runner, 0.0
+
+    def __getattribute__(self, name):
+        if name in ("inner", "seconds", "restore"):
+            return object.__getattribute__(self, name)
+        return getattr(self.inner, name)
+
+    def restore(self, image, thumbnail=None):
+        start = time.perf_counter()
+        restored = self.inner.restore(image, thumbnail)
+        self.seconds += time.perf_counter() - start
+        return restored
+
+
+def load(model):
+    """Opens a model and calls it once; (runner, resident megabytes)."""
+    runner = open_runner(model)
+    side = (runner.fixed_size or (64, 64))[0]
+    image = np.full((side, side, 3), 0.5, np.float32)
+    runner.restore(image, thumbnail_of(runner))
+    return TimedRunner(runner), peak_megabytes()
+
+
+def thumbnail_of(runner):
+    if not runner.thumbnail:
+        return None
+    shape = (runner.thumbnail, runner.thumbnail, runner.thumbnail_channels)
+    return np.full(shape, 0.5, np.float32)
+
+
+def peak_megabytes():
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if platform.system() == "Darwin" else 1e3)
+
+
+def product(model, folder, target):
+    """The tool itself, on a photo or a folder."""
+    runner, base = load(model)
+    start = time.perf_counter()
+    jobs = batch.find_jobs(folder, target, batch.Output(overwrite=True))
+    work = batch.Batch(
+        runner, Settings(force=True), batch.Output(overwrite=True)
+    )
+    outcomes = work.run(jobs)
+    seconds = time.perf_counter() - start
+    errors = [outcome.error for outcome in outcomes if outcome.error]
+    if errors:
+        raise SystemExit("\n".join(errors))
+    return seconds, runner.seconds, base
+
+
+def naive(model, folder, target):
+    """Opens, restores whole and saves, one photo after the other."""
+    runner, base = load(model)
+    target.mkdir(exist_ok=True)
+    start = time.perf_counter()
+    for path in sorted(folder.iterdir()):
+        pixels = np.asarray(Image.open(path).convert("RGB"))
+        height, width, _ = pixels.shape
+        index = [
+            tiling.mirror(np.arange(tiling.round_up(n, runner.stride)), n)
+            for n in (height, width)
+        ]
+        image = pixels[index[0]][:, index[1]].astype(np.float32) / 255
+        restored = runner.restore(image, thumbnail_of(runner))
+        levels = np.rint(np.clip(restored[:height, :width], 0, 1) * 255)
+        Image.fromarray(levels.astype(np.uint8)).save(
+            target / path.name, quality=92
+        )
+    return time.perf_counter() - start, runner.seconds, base
+
+
+def measure(way, model, source, target):
+    """Runs one way in a process of its own; its numbers."""
+    command = [sys.executable, __file__, f"--model={model}", f"--run={way}"]
+    command += [str(source), str(target)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(done.stderr[-2000:])
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def make_photo(source, megapixels, path):
+    side = round((megapixels * 1e6 / 1.5) ** 0.5)
+    image = Image.open(source).convert("RGB")
+    image.resize((round(1.5 * side), side)).save(path, quality=92)
+
+
+def large_photos(args, folder):
+    print("megapixels  seconds  network  ratio  peak MB  above model MB")
+    for megapixels in args.megapixels:
+        path = folder / f"{megapixels}.jpg"
+        make_photo(args.photo, megapixels, path)
+        found = measure("product", args.model, path, folder / "out.jpg")
+        print(
+            f"{megapixels:10g} {found['seconds']:8.1f} "
+            f"{found['network']:8.1f} "
+            f"{found['seconds'] / found['network']:6.2f} "
+            f"{found['peak']:8.0f} {found['peak'] - found['base']:15.0f}",
+            flush=True,
+        )
+
+
+def small_photos(args, folder):
+    photos = folder / "photos"
+    photos.mkdir()
+    image = Image.open(args.photo).convert("RGB")
+    image.thumbnail((args.side, args.side))
+    for number in range(args.photos):
+        image.save(photos / f"{number:04}.jpg", quality=92)
+    rates = {}
+    for way in ("naive", "product") * args.repeats:
+        found = measure(way, args.model, photos, folder / f"out_{way}")
+        rate = args.photos / found["seconds"]
+        rates[way] = max(rates.get(way, 0), rate)
+    print(
+        f"folder of {args.photos} photos of {image.width} x {image.height}: "
+        f"naive {rates['naive']:.1f} photos/s, tfexposure "
+        f"{rates['product']:.1f} photos/s "
+        f"({rates['product'] / rates['naive']:.2f} x), best of {args.repeats}"
+    )
+
+
+def default_photo():
+    folders = [ROOT / "samples", ROOT.parent / "shared/photos/samples"]
+    found = [p for folder in folders for p in sorted(folder.rglob("*.jpg"))]
+    return found[0] if found else None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    add = parser.add_argument
+    add("--model", required=True, help="as for tfexposure correct")
+    add("--photo", default=default_photo(), help="scene to resize")
+    add("--megapixels", type=float, nargs="*", default=[1, 12, 24, 100])
+    add("--photos", type=int, default=200, help="0: no folder")
+    add("--side", type=int, default=512, help="longer side in the folder")
+    add("--repeats", type=int, default=3)
+    add("--run", choices=("product", "naive"), help=argparse.SUPPRESS)
+    add("paths", nargs="*", type=pathlib.Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.run:
+        way = {"product": product, "naive": naive}[args.run]
+        seconds, network, base = way(args.model, *args.paths)
+        found = {"seconds": seconds, "network": network, "base": base}
+        print(json.dumps(found | {"peak": peak_megabytes()}))
+        return
+    if args.photo is None:
+        parser.error("--photo is needed: no sample photos are here")
+    print(f"{platform.machine()}, {os.cpu_count()} cores, model {args.model}")
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        large_photos(args, folder)
+        if args.photos:
+            small_photos(args, folder)
+
+
+if __name__ == "__main__":
+    main()
