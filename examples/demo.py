@@ -20,9 +20,9 @@ from PIL import Image, ImageDraw
 ROOT = Path(__file__).resolve().parents[1]
 
 # Not trained on, so that the model has never seen what it corrects.
-HELD_OUT = ("chelsea.jpg", "flower.jpg")
+HELD_OUT = ("chelsea.jpg", "friends.jpg")
 # Overexposed by its photographer: nobody knows the original.
-REAL = "picture_1a.jpg"
+REAL = "china.jpg"
 TAU = 0.5
 
 TRAINING = {

@@ -8,6 +8,7 @@ import sys
 
 from absl import app, flags
 
+from tfexposure import quiet
 from tfexposure.config import RunDir
 from tfexposure.errors import UserError
 
@@ -45,9 +46,10 @@ flags.mark_flag_as_required("run_dir")
 
 
 def main(_):
-    from tfexposure import serving
-
     try:
+        quiet.import_tensorflow()
+        from tfexposure import serving
+
         loaded = serving.load_run(FLAGS.run_dir, FLAGS.weights, FLAGS.step)
         base = FLAGS.output or RunDir(FLAGS.run_dir).exports / "saved_model"
         version = loaded.step if FLAGS.version is None else FLAGS.version

@@ -8,6 +8,7 @@ import sys
 
 from absl import app, flags
 
+from tfexposure import quiet
 from tfexposure.config import RunDir
 from tfexposure.errors import UserError
 
@@ -36,15 +37,17 @@ flags.mark_flag_as_required("run_dir")
 
 
 def main(_):
-    from tfexposure import serving
-
     try:
+        quiet.import_tensorflow()
+        from tfexposure import serving
+
         loaded = serving.load_run(FLAGS.run_dir, FLAGS.weights, FLAGS.step)
         network = serving.network_of(loaded.generator)
         path = FLAGS.output or (
             RunDir(FLAGS.run_dir).exports / f"generator-{loaded.step}.tflite"
         )
-        contents = serving.convert_to_tflite(network, FLAGS.size)
+        with quiet.quiet_tensorflow():
+            contents = serving.convert_to_tflite(network, FLAGS.size)
         manifest = serving.make_manifest(
             network, loaded, format="TFLite", size=FLAGS.size
         )

@@ -7,14 +7,11 @@ from a file. The same command resumes a run that was stopped. Exit codes: 0 the
 run is complete, 1 an error, 75 interrupted by a signal with all state saved.
 """
 
-import os
 import sys
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from absl import app, flags
 
-from tfexposure import config_flags
+from tfexposure import config_flags, quiet
 from tfexposure.errors import Interrupted, UserError
 
 EXIT_INTERRUPTED = 75  # EX_TEMPFAIL of sysexits.h: try again
@@ -34,10 +31,14 @@ def main(argv):
         if FLAGS.dry_run:
             print(config.to_json(), end="")
             return
+        quiet.import_tensorflow(start=False)
         from tfexposure.training import loop, strategies
 
-        strategies.prepare(config.train)
-        loop.train(config, FLAGS.run_dir, strategies.strategy())
+        with quiet.quiet_tensorflow():
+            strategies.prepare(config.train)
+            strategy = strategies.strategy()
+            quiet.import_tensorflow()
+        loop.train(config, FLAGS.run_dir, strategy)
     except UserError as error:
         sys.exit(f"error: {error}")
     except Interrupted as interruption:

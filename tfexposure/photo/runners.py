@@ -14,6 +14,7 @@ import zipfile
 import numpy as np
 
 from tfexposure.errors import UserError, import_extra
+from tfexposure.quiet import import_tensorflow
 
 # For models that carry no manifest: above the 102 pixels measured for the
 # default U-Net from any pixel, and a multiple of its stride.
@@ -91,7 +92,7 @@ class SavedModelRunner(Runner):
     """
 
     def __init__(self, folder):
-        tensorflow = import_extra("tensorflow", "cpu")
+        tensorflow = import_tensorflow()
         self._constant = tensorflow.constant
         try:
             self._model = tensorflow.saved_model.load(os.fspath(folder))
@@ -174,7 +175,7 @@ class GeneratorRunner(Runner):
     """Runs the generator of a training run, rebuilt from its folder."""
 
     def __init__(self, run_dir):
-        tensorflow = import_extra("tensorflow", "cpu")
+        tensorflow = import_tensorflow()
         from tfexposure import serving
 
         network = serving.network_of(serving.load_generator(run_dir))
