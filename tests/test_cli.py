@@ -208,6 +208,22 @@ def test_program_imports_no_network_library_for_help_and_inspect(tmp_path):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_libraries_do_not_print_beside_the_error(tmp_path):
+    """libtiff complains of broken LZW data on a descriptor of its own."""
+    source = save(tmp_path / "a.tif", compression="tiff_lzw")
+    data = bytearray(source.read_bytes())
+    data[200:400] = b"\xff" * 200
+    source.write_bytes(data)
+    command = [sys.executable, "-m", "tfexposure.cli", "inspect", source]
+    quiet, debug = (
+        subprocess.run([*command, *flags], capture_output=True, text=True)
+        for flags in ([], ["--debug"])
+    )
+    assert quiet.returncode == 1
+    assert len(quiet.stderr.splitlines()) == 1 and "a.tif" in quiet.stderr
+    assert "Traceback" in debug.stderr
+
+
 def test_missing_model_is_one_line_without_traceback(tmp_path):
     source = save(tmp_path / "a.png")
     done = subprocess.run(

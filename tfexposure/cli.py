@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 
 import tfexposure
@@ -73,8 +74,21 @@ def _add_common(parser):
     )
 
 
+def _silence_libraries():
+    """Keeps what C libraries print off the terminal; Python still has it.
+
+    libtiff and TensorFlow write to the standard error's descriptor past
+    Python; a broken photo is to be one line.
+    """
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+
+
 def run():
     """Entry point of the console script."""
+    if "--debug" not in sys.argv:
+        _silence_libraries()
     sys.exit(main())
 
 
