@@ -12,11 +12,14 @@ VERSION = re.search(
     re.MULTILINE,
 ).group(1)
 
+HEIC = ["pillow-heif>=1"]
 LITE = ["ai-edge-litert>=2.1"]
 DATA = ["tensorflow-datasets>=4.9.7"]
 JAX = ["jax>=0.6"]
 DEV = [
     "hypothesis>=6",
+    # The reference for 16-bit PNG; tifffile comes with scikit-image.
+    "pypng>=0.20220715",
     "pytest>=8",
     "pytest-timeout>=2.3",
     "ruff>=0.9,<1",
@@ -45,7 +48,7 @@ setup(
         "absl-py>=2",
         "keras>=3.12",
         "numpy>=2",
-        "pillow>=10.3",
+        "pillow>=11.3",
     ],
     extras_require={
         # TensorFlow comes in two builds that overwrite each other's files, so
@@ -54,12 +57,13 @@ setup(
         "tensorflow": ["tensorflow>=2.21", *TENSORBOARD],
         "gpu": ["tensorflow[and-cuda]>=2.21", *TENSORBOARD],
         "jax": JAX,
+        "heic": HEIC,
         "lite": LITE,
         "data": DATA,
         # tensorflow-hub imports pkg_resources, which setuptools 82 dropped;
         # through tf-keras it also brings the package `tensorflow`.
         "hub": ["tensorflow-hub>=0.16.1", "setuptools<82"],
-        "dev": DEV + LITE,
+        "dev": DEV + HEIC + LITE,
     },
     entry_points={
         "console_scripts": [

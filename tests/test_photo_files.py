@@ -309,7 +309,9 @@ def test_png_average_filter():
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
-@pytest.mark.parametrize("coding", ["none", "deflate", "predictor", "big"])
+@pytest.mark.parametrize(
+    "coding", ["none", "deflate", "predictor", "tiles", "both", "big"]
+)
 def test_tiff_of_16_bits_against_tifffile(tmp_path, channels, coding):
     tifffile = pytest.importorskip("tifffile", reason="the reference")
     pixels = RANDOM.integers(0, 65536, (70, 33, channels), np.uint16)
@@ -317,6 +319,8 @@ def test_tiff_of_16_bits_against_tifffile(tmp_path, channels, coding):
         "none": {},
         "deflate": {"compression": "zlib", "rowsperstrip": 16},
         "predictor": {"compression": "zlib", "predictor": 2},
+        "tiles": {"tile": (16, 16)},
+        "both": {"tile": (16, 16), "compression": "zlib", "predictor": 2},
         "big": {"byteorder": ">"},
     }[coding]
     kind = "minisblack" if channels == 1 else "rgb"
@@ -332,7 +336,7 @@ def test_tiff_of_16_bits_against_tifffile(tmp_path, channels, coding):
         page = out.pages[0]
         assert np.array_equal(page.asarray(), image)
         assert page.extrasamples == ((2,) if channels == 4 else ())
-        assert (page.compression == 1) == (coding in ("none", "big"))
+        assert (page.compression == 1) == (coding in ("none", "tiles", "big"))
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "1"])

@@ -69,6 +69,19 @@ def test_tiled_equals_untiled_with_true_convolutions(kind, request):
     assert np.abs(corrected(runner, pixels, 64) - whole).max() <= 1
 
 
+@pytest.mark.parametrize("kind", ["saved", "lite"])
+def test_several_threads_may_call(kind, request):
+    import concurrent.futures
+
+    runner = runners.open_runner(request.getfixturevalue(kind))
+    images = [picture(40 + 2 * n, 60) / np.float32(255) for n in range(8)]
+    alone = [runner.restore(image) for image in images]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(runner.restore, images * 4))
+    for one, other in zip(alone * 4, together, strict=True):
+        assert np.abs(one - other).max() < 1e-5
+
+
 def test_the_folder_of_versions_is_a_model_too(saved):
     runner = runners.open_runner(saved.parent)
     assert runner.halo == 6

@@ -381,7 +381,9 @@ def _deep_tiff_rows(image, deep, turned):
             grey = image.crop((0, top, image.width, bottom))
             samples = np.asarray(grey).astype(np.uint16)
             if deep.differenced:
-                strip = tiff.undo_differences(samples, deep.samples)
+                strip = tiff.undo_differences(
+                    samples, deep.samples, deep.differenced
+                )
             else:
                 strip = samples.reshape(bottom - top, width, deep.samples)
             if deep.inverted:

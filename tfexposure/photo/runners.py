@@ -5,10 +5,10 @@ same shape and range. TensorFlow or LiteRT is imported by the runner that
 needs it, when it is opened.
 """
 
+import functools
 import json
 import os
 import pathlib
-import threading
 import zipfile
 
 import numpy as np
@@ -129,15 +129,20 @@ class SavedModelRunner(Runner):
 
 
 class LiteRunner(Runner):
-    """Runs the signature `serving_default` of a .tflite file."""
+    """Runs the signature `serving_default` of a .tflite file.
 
-    def __init__(self, path, threads=None):
+    An interpreter has one set of tensors, so each call that comes while
+    others run gets an interpreter of its own.
+    """
+
+    def __init__(self, path):
         litert = import_extra("ai_edge_litert.interpreter", "lite")
+        self._open = functools.partial(
+            litert.Interpreter, os.fspath(path), num_threads=os.cpu_count()
+        )
         try:
-            self._interpreter = litert.Interpreter(
-                os.fspath(path), num_threads=threads or os.cpu_count()
-            )
-            signatures = self._interpreter.get_signature_list()
+            interpreter = self._open()
+            signatures = interpreter.get_signature_list()
         except (ValueError, RuntimeError) as error:
             raise UserError(
                 f"{path}: not a .tflite file that loads ({_line(error)})"
@@ -147,9 +152,9 @@ class LiteRunner(Runner):
                 f"{path}: has no signature serving_default; it has "
                 f"{', '.join(sorted(signatures)) or 'none'}"
             )
-        self._call = self._interpreter.get_signature_runner("serving_default")
-        self._inputs = self._call.get_input_details()
-        self._outputs = self._call.get_output_details()
+        call = interpreter.get_signature_runner("serving_default")
+        self._inputs = call.get_input_details()
+        self._outputs = call.get_output_details()
         _check_names(path, self._inputs, self._outputs)
         shape = self._inputs["image"]["shape_signature"]
         if shape[1] > 0 and shape[2] > 0:
@@ -158,7 +163,7 @@ class LiteRunner(Runner):
         if "thumbnail" in self._inputs:
             shape = self._inputs["thumbnail"]["shape_signature"]
             self._take_thumbnail(path, [n if n > 0 else None for n in shape])
-        self._lock = threading.Lock()
+        self._idle = [interpreter]
 
     def restore(self, image, thumbnail=None):
         inputs = {"image": _quantize(image[None], self._inputs["image"])}
@@ -166,8 +171,13 @@ class LiteRunner(Runner):
             inputs["thumbnail"] = _quantize(
                 thumbnail[None], self._inputs["thumbnail"]
             )
-        with self._lock:  # The interpreter has one set of tensors.
-            restored = self._call(**inputs)["restored"]
+        try:
+            interpreter = self._idle.pop()
+        except IndexError:
+            interpreter = self._open()
+        call = interpreter.get_signature_runner("serving_default")
+        restored = call(**inputs)["restored"]
+        self._idle.append(interpreter)
         return _dequantize(restored, self._outputs["restored"])[0]
 
 

@@ -56,12 +56,14 @@ def as_wide_grey(data, samples):
         samples: 2, 3 or 4.
 
     Returns:
-        (bytearray, whether rows hold differences to the left neighbour).
+        (bytearray, pixels after which rows of differences to the left
+        neighbour begin anew; 0 if samples are not differences).
     """
     data = upright_copy(data)
-    differenced = False
+    span, differenced = 0, False
     for at, tag, kind, _ in entries(data):
         if tag in (WIDTH, TILE_WIDTH):
+            span = get(data, at, kind)  # Of a tile, whose tag comes later.
             put(data, at, _LONG, samples * get(data, at, kind))
         elif tag == BITS:
             put(data, at, _SHORT, 16)
@@ -73,7 +75,7 @@ def as_wide_grey(data, samples):
         elif tag == EXTRA_SAMPLES:
             # A tag of no meaning, at the same place in the sorted list.
             struct.pack_into(byte_order(data) + "H", data, at, 337)
-    return data, differenced
+    return data, span if differenced else 0
 
 
 def byte_order(data):
@@ -104,11 +106,22 @@ def put(data, at, kind, value):
     )
 
 
-def undo_differences(grey, samples):
-    """Sums up horizontal differences (predictor 2), in place of libtiff."""
-    height, width = grey.shape
-    pixels = grey.reshape(height, width // samples, samples)
-    return np.cumsum(pixels, axis=1, dtype=np.uint16)
+def undo_differences(grey, samples, span):
+    """Sums up horizontal differences (predictor 2), in place of libtiff.
+
+    Args:
+        grey: uint16 (H, W * samples).
+        samples: samples of a pixel.
+        span: pixels of a tile's or strip's row, where the sums begin anew.
+
+    Returns:
+        uint16 (H, W, samples).
+    """
+    pixels = grey.reshape(len(grey), -1, samples).copy()
+    for left in range(0, pixels.shape[1], span):
+        part = pixels[:, left : left + span]
+        np.cumsum(part, axis=1, dtype=np.uint16, out=part)
+    return pixels
 
 
 def carried_tags(image):
