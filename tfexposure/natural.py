@@ -247,10 +247,32 @@ def enlarge(images):
     """Doubles height and width, linearly between pixel centres."""
     _, height, width, _ = images.shape
     if height is None or width is None:
-        height, width = ops.shape(images)[1:3]
+        # `ops.image.resize` takes no size that only a graph's run will tell.
+        return _doubled(_doubled(images, 1), 2)
     return ops.image.resize(
         images, (2 * height, 2 * width), interpolation="bilinear"
     )
+
+
+def _doubled(images, axis):
+    """Doubles rows (axis 1) or columns (axis 2): the same numbers."""
+    first, but_last, but_first, last = (
+        images[:, part] if axis == 1 else images[:, :, part]
+        for part in (
+            slice(None, 1),
+            slice(None, -1),
+            slice(1, None),
+            slice(-1, None),
+        )
+    )
+    before = ops.concatenate([first, but_last], axis)
+    after = ops.concatenate([but_first, last], axis)
+    pairs = ops.stack(
+        [0.75 * images + 0.25 * before, 0.75 * images + 0.25 * after], axis + 1
+    )
+    shape = list(ops.shape(images))
+    shape[axis] = 2 * shape[axis]
+    return ops.reshape(pairs, shape)
 
 
 def _flops(conv, halvings):
