@@ -237,6 +237,26 @@ def test_missing_model_is_one_line_without_traceback(tmp_path):
     assert "--model is needed" in done.stderr
 
 
+def test_an_interrupt_stops_inside_a_photo(tmp_path, monkeypatch, capsys):
+    import _thread
+    import time
+
+    class Slow(Gain):
+        def restore(self, image, thumbnail=None):
+            if not self.sizes:
+                _thread.interrupt_main()
+            time.sleep(0.05)
+            return super().restore(image, thumbnail)
+
+    runner = Slow()
+    monkeypatch.setattr(command_correct, "open_runner", lambda _: runner)
+    source = save(tmp_path / "a.png", bright(64 * 10, 64 * 10))
+    target = tmp_path / "out/b.png"
+    assert run("correct", source, target, "--model=x", "--tile=64") == 130
+    assert len(runner.sizes) < 50
+    assert not list(tmp_path.glob("out/*"))
+
+
 def test_progress_line_counts_and_estimates():
     from tfexposure.photo.progress import Progress
 

@@ -223,6 +223,14 @@ def test_colours_outside_srgb_survive():
     assert np.abs(answer.astype(int) - pixels).max() <= 64  # Of 65,535.
 
 
+def test_profiles_of_tables_go_through_littlecms():
+    profile = ImageCms.createProfile("sRGB")
+    space = colour.TableColour(ImageCms.ImageCmsProfile(profile))
+    values = noise(8, 8).astype(np.float32) / 255
+    for convert in (space.to_srgb, space.from_srgb):
+        assert np.abs(convert(values) - values).max() <= 2 / 255
+
+
 def test_srgb_profile_costs_nothing():
     icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     assert colour.colour_of(icc, []).is_identity

@@ -194,6 +194,7 @@ class Batch:
         self._debug = debug
         self._network = _Gate(_NETWORK_PIXELS)
         self._memory = _Gate(_OPEN_BYTES)
+        self._over = threading.Event()
 
     def run(self, jobs):
         """Corrects all jobs; a bad file never stops the others.
@@ -208,6 +209,7 @@ class Batch:
             Outcome(str(source), str(target), SKIPPED)
             for source, target in jobs
         ]
+        self._over.clear()
         pool = concurrent.futures.ThreadPoolExecutor(self._workers)
         try:
             futures = [
@@ -216,7 +218,8 @@ class Batch:
             ]
             for future in futures:
                 future.result()
-        finally:  # An interrupt drops what has not begun.
+        finally:  # After an interrupt: stop at the next tile, begin nothing.
+            self._over.set()
             pool.shutdown(cancel_futures=True)
         return outcomes
 
@@ -241,10 +244,8 @@ class Batch:
     def _run_one(self, outcome, source, target):
         with self._memory.hold(_bytes_of(source)):
             start = time.monotonic()
-            inside = None
-            if self._progress:
-                inside = functools.partial(self._progress.inside, source.name)
-                inside(0.0)
+            inside = functools.partial(self._inside, source.name)
+            inside(0.0)
             try:
                 self._process(outcome, source, target, inside, start)
             except Exception as error:  # One bad file must not stop the rest.
@@ -255,6 +256,12 @@ class Batch:
             outcome.seconds = time.monotonic() - start
             if self._progress:
                 self._progress.end(source.name)
+
+    def _inside(self, name, share):
+        if self._over.is_set():
+            raise KeyboardInterrupt
+        if self._progress:
+            self._progress.inside(name, share)
 
     def _process(self, outcome, source, target, inside, start):
         photo = read_photo(source, self._limits)

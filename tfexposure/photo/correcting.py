@@ -6,7 +6,7 @@ import numpy as np
 
 from tfexposure.errors import UserError
 from tfexposure.photo import colour, inspection, thumbnails, tiling
-from tfexposure.photo.rows import Rows
+from tfexposure.photo.rows import STRIP_ROWS, Rows
 
 # Feathering of --highlights_only: clipped pixels grow by `_GROW`, then two
 # box means of radius `_SOFTEN` make a slope of that width around them.
@@ -201,8 +201,11 @@ class _Work:
         """Share of the answer in each pixel: a number, or (h, W, 1)."""
         if not self.settings.highlights_only:
             return self.settings.strength
-        near = self._near_highlights(top, bottom)
-        return (near * self.settings.strength).astype(np.float32)
+        parts = [
+            self._near_highlights(start, min(start + STRIP_ROWS, bottom))
+            for start in range(top, bottom, STRIP_ROWS)
+        ]
+        return np.concatenate(parts) * np.float32(self.settings.strength)
 
     def _near_highlights(self, top, bottom):
         """1 in clipped regions, sloping to 0 at `FEATHER` pixels: (h, W, 1).
@@ -217,10 +220,11 @@ class _Work:
         rows = self.source.read(first, index.max() + 1)[index - first]
         columns = np.abs(np.arange(-FEATHER, width + FEATHER))
         rows = rows[:, tiling.mirror(columns, width)]
-        clipped = self._clipped(rows).any(-1).astype(np.int64)
-        grown = (_box_sum(clipped, _GROW) > 0).astype(np.int64)
+        clipped = self._clipped(rows).any(-1).astype(np.int32)
+        grown = (_box_sum(clipped, _GROW) > 0).astype(np.int32)
         soft = _box_sum(_box_sum(grown, _SOFTEN), _SOFTEN)
-        return (soft / (2 * _SOFTEN + 1) ** 4)[..., None]
+        share = soft / np.float32((2 * _SOFTEN + 1) ** 4)
+        return share[..., None].astype(np.float32)
 
     def _clipped(self, pixels):
         limit = inspection.CLIPPED * self.source.maximum
@@ -249,12 +253,9 @@ class _Work:
 def _box_sum(values, radius):
     """Sums over squares of side 2 radius + 1: (h, w) -> smaller by radius."""
     side = 2 * radius + 1
-    for axis in (0, 1):
-        sums = np.cumsum(values, axis=axis)
-        zero = np.zeros_like(sums.take([0], axis=axis))
-        sums = np.concatenate((zero, sums), axis=axis)
-        length = sums.shape[axis]
-        values = sums.take(range(side, length), axis) - sums.take(
-            range(length - side), axis
-        )
+    for _ in range(2):
+        sums = np.cumsum(values, axis=0, dtype=np.int32)
+        values = sums[side - 1 :].copy()
+        values[1:] -= sums[:-side]
+        values = values.T
     return values
