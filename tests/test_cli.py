@@ -238,13 +238,14 @@ def test_missing_model_is_one_line_without_traceback(tmp_path):
 
 
 def test_an_interrupt_stops_inside_a_photo(tmp_path, monkeypatch, capsys):
-    import _thread
+    import os
+    import signal
     import time
 
     class Slow(Gain):
         def restore(self, image, thumbnail=None):
             if not self.sizes:
-                _thread.interrupt_main()
+                os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.05)
             return super().restore(image, thumbnail)
 
