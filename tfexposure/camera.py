@@ -65,6 +65,8 @@ class Recipe:
         srgb_share: the same for the sRGB curve; the rest have camera curves.
         balance: standard deviation of the log2 gain of red and blue.
         noise: greatest standard deviation of sensor noise, in display values.
+        lit: share of photos whose highlights are lifted to white first: good
+            photos of real scenes have lamps and skies that are white.
         jpeg_share: share of photos saved as JPEG once.
         jpeg_quality: least and greatest quality of that JPEG.
     """
@@ -76,6 +78,7 @@ class Recipe:
     srgb_share: float = 0.1
     balance: float = 0.15
     noise: float = 0.008
+    lit: float = 0.35
     jpeg_share: float = 0.8
     jpeg_quality: tuple = (70, 98)
 
@@ -109,13 +112,21 @@ def camera_response(exponent, knee, contrast=0.0):
     return encode
 
 
-def exposure_tables(encode, tau, balance=(1.0, 1.0, 1.0)):
+def lift_highlights(display, strength):
+    """Lifts display values above the middle, so that the brightest clip."""
+    share = np.clip((display - 0.45) / 0.5, 0, 1)
+    share = share * share * (3 - 2 * share)
+    return np.minimum(display * (1 + strength * share), 1)
+
+
+def exposure_tables(encode, tau, balance=(1.0, 1.0, 1.0), lift=0.0):
     """Tabulates what a camera does to the display values of a good photo.
 
     Args:
         encode: increasing function from light to display values, both [0, 1].
         tau: float in (0, 1], the light that becomes white.
         balance: gain of light per channel.
+        lift: strength of `lift_highlights` on the photo itself.
 
     Returns:
         Two float32 (3, TABLE_SIZE): the target's and the overexposed photo's
@@ -124,7 +135,8 @@ def exposure_tables(encode, tau, balance=(1.0, 1.0, 1.0)):
     # Light spans many stops: equal steps of its fourth root resolve them all.
     light = np.linspace(0, 1, 4 * TABLE_SIZE) ** 4
     display = encode(light)
-    decoded = np.interp(np.linspace(0, 1, TABLE_SIZE), display, light)
+    values = lift_highlights(np.linspace(0, 1, TABLE_SIZE), lift)
+    decoded = np.interp(values, display, light)
     balanced = decoded * np.asarray(balance)[:, None]
 
     def shown(gain):
@@ -173,7 +185,8 @@ def _draw_camera(rng, recipe):
     # Never brighter than the photo: its own whites would become false clips.
     gains = np.array([red, 1.0, blue])
     gains /= gains.max()
-    target, exposed = exposure_tables(encode, tau, gains)
+    lift = rng.uniform(0.1, 0.5) * (rng.uniform() < recipe.lit)
+    target, exposed = exposure_tables(encode, tau, gains, lift)
     low, high = recipe.jpeg_quality
     quality = rng.uniform(low, high) * (rng.uniform() < recipe.jpeg_share)
     return {

@@ -40,6 +40,9 @@ _RECIPE = flags.DEFINE_string(
 )
 _INIT = flags.DEFINE_string("init", "", "Weights file to begin with.")
 _THREADS = flags.DEFINE_integer("threads", 0, "CPU threads; 0: all cores.")
+_VALIDATE = flags.DEFINE_float(
+    "validate_minutes", 5.0, "Time between validations."
+)
 _PEAK = flags.DEFINE_float(
     "peak_tflops", 0, "The device's peak, for the printed share."
 )
@@ -64,7 +67,7 @@ def main(_):
         validation,
     )
 
-    keras.utils.set_random_seed(_SEED.value)
+    state.seed_weights(_SEED.value)
     recipe = camera.Recipe(**json.loads(_RECIPE.value))
     weights = objectives.NaturalWeights(**json.loads(_WEIGHTS.value))
     run_dir = Path(_RUN_DIR.value)
@@ -134,6 +137,7 @@ def main(_):
         _STEPS.value,
         _MINUTES.value,
         validation.load_sets(_PHOTOS.value),
+        validate_minutes=_VALIDATE.value,
         log=lambda line: print(line, flush=True),
         peak=_PEAK.value * 1e12 or None,
     )

@@ -52,9 +52,15 @@ def encode(path, short_side=0, quality=0):
         image = image.resize(size, Image.Resampling.LANCZOS)
     elif not quality:
         return data, np.asarray(image)
+    pixels = np.asarray(image)
+    return to_jpeg(pixels, quality or 92), pixels
+
+
+def to_jpeg(pixels, quality):
+    """Encodes uint8 (H, W, 3) as JPEG."""
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality or 92)
-    return buffer.getvalue(), np.asarray(image)
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
 
 
 def write_photos(file, photos):

@@ -8,12 +8,22 @@ from the variables' values to their next values.
 
 import io
 import json
+import random
 
 import keras
 import numpy as np
 
 from tfexposure.config import write_atomically
 from tfexposure.errors import UserError
+
+
+def seed_weights(seed):
+    """Makes the weights that are drawn next the same in every run.
+
+    Keras draws the seeds of its initialisers from `random`. Its own
+    `set_random_seed` would import TensorFlow, under JAX too.
+    """
+    random.seed(seed)
 
 
 class Trainer:
@@ -132,9 +142,9 @@ def _tensorflow_step(trainer):
     variables = trainer.model.trainable_variables
     # On a CPU, XLA is five times faster at the many small operations of the
     # recipe, and half as fast at convolutions.
-    prepare = tf.function(trainer.prepare, jit_compile=True)
+    prepare = tf.function(trainer.prepare, jit_compile=True, autograph=False)
 
-    @tf.function
+    @tf.function(autograph=False)
     def update(batch):
         with tf.GradientTape() as tape:
             terms = trainer.terms(trainer.model, batch)
@@ -200,7 +210,9 @@ def make_predict(model):
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        call = tf.function(lambda images: model(images, training=False))
+        call = tf.function(
+            lambda images: model(images, training=False), autograph=False
+        )
         return lambda images: call(tf.constant(images)).numpy()
 
     import jax

@@ -1,0 +1,177 @@
+"""The camera recipe against independent references."""
+
+import io
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from keras import ops
+from PIL import Image
+from skimage import data
+
+from tfexposure import camera
+from tfexposure.exposure import overexpose
+
+PLAIN = camera.Recipe(
+    gamma_share=1.0,
+    balance=0.0,
+    noise=0.0,
+    jpeg_share=0.0,
+    untouched=0.0,
+    lit=0.0,
+)
+
+
+def _photos(count=2, size=64):
+    picture = data.astronaut()
+    return np.stack(
+        [
+            picture[64 * i : 64 * i + size, 160 : 160 + size]
+            for i in range(count)
+        ]
+    )
+
+
+def _run(recipe, seed=0, count=2):
+    cameras = camera.draw_cameras(np.random.default_rng(seed), count, recipe)
+    photos = _photos(count)
+    overexposed, target = camera.expose(photos, cameras)
+    return photos, cameras, *map(ops.convert_to_numpy, (overexposed, target))
+
+
+def test_power_law_agrees_with_the_papers_simulation():
+    photos, cameras, overexposed, target = _run(PLAIN)
+    tau = cameras["tau"].reshape(-1, 1, 1, 1)
+    expected = ops.convert_to_numpy(overexpose(photos / np.float32(255), tau))
+    # Half a step of dither, times the gain, and half a step of rounding.
+    gain = tau ** (-1 / 2.2)
+    assert (np.abs(overexposed - expected) <= (gain + 1.2) / 510).all()
+    assert np.abs(target - photos / 255).max() <= 0.6 / 255 + 2e-3
+
+
+def test_output_takes_256_values_and_no_gap_betrays_the_gain():
+    recipe = camera.Recipe(**{**PLAIN.__dict__, "tau_fixed": 0.3})
+    photos, _, overexposed, _ = _run(recipe)
+    levels = overexposed * 255
+    np.testing.assert_allclose(levels, np.rint(levels), atol=1e-4)
+    found = np.unique(np.rint(levels[levels < 254]).astype(int))
+    scaled = np.unique(np.rint(photos * 0.3 ** (-1 / 2.2)))
+    assert len(found) > 1.3 * (scaled < 254).sum()
+
+
+def test_tau_of_one_leaves_the_target():
+    recipe = camera.Recipe(untouched=1.0, noise=0.0, jpeg_share=0.0)
+    _, _, overexposed, target = _run(recipe)
+    assert np.abs(overexposed - target).max() <= 0.51 / 255
+
+
+def test_soft_knee_tables_follow_the_closed_form():
+    exponent, knee, tau = 1.1, 0.12, 0.3
+    target, exposed = camera.exposure_tables(
+        camera.camera_response(exponent, knee), tau
+    )
+    display = np.linspace(0, 1, camera.TABLE_SIZE)
+    np.testing.assert_allclose(target[0], display, atol=1e-3)
+    power = knee * display / (1 + knee - display) / tau**exponent
+    power = np.minimum(power, 1)
+    expected = (1 + knee) * power / (power + knee)
+    np.testing.assert_allclose(exposed[1], expected, atol=1e-3)
+
+
+def test_white_balance_darkens_only_and_clips_by_channel():
+    target, exposed = camera.exposure_tables(
+        lambda light: light ** (1 / 2.2), 0.5, (1.0, 0.5, 0.25)
+    )
+    np.testing.assert_allclose(
+        target[:, -1], np.array([1, 0.5, 0.25]) ** (1 / 2.2), atol=1e-3
+    )
+    share = (exposed >= 1 - 1e-6).mean(axis=1)
+    np.testing.assert_allclose(share[0], 1 - 0.5 ** (1 / 2.2), atol=1e-2)
+    assert share[1] < 1e-3 and exposed[2].max() < 0.8
+
+
+@pytest.mark.parametrize("quality", [40, 75, 92])
+@pytest.mark.parametrize("halved", [False, True])
+def test_jpeg_agrees_with_pillow(quality, halved):
+    picture = data.astronaut()[:128, 128:256]
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(
+        buffer, "JPEG", quality=quality, subsampling=2 if halved else 0
+    )
+    expected = np.asarray(Image.open(buffer)).astype("float32")
+    ours = camera.jpeg(
+        picture[None] / np.float32(255),
+        np.array([quality], "float32"),
+        np.array([halved], "float32"),
+    )
+    ours = ops.convert_to_numpy(ours)[0] * 255
+    from_pillow = np.abs(ours - expected).mean()
+    lost = np.abs(expected - picture).mean()
+    # Pillow rounds in between and enlarges colour by a triangle filter.
+    assert from_pillow < 0.6 * lost
+
+
+def test_quality_zero_is_no_jpeg():
+    picture = _photos(1) / np.float32(255)
+    same = camera.jpeg(picture, np.zeros(1, "float32"), np.ones(1, "float32"))
+    np.testing.assert_array_equal(ops.convert_to_numpy(same), picture)
+
+
+def test_white_noise_is_white_and_differs_by_seed():
+    seeds = np.array([1, 2, 1], "float32")
+    uniform, four = camera.white_noise((3, 64, 64, 3), seeds)
+    uniform, four = map(ops.convert_to_numpy, (uniform, four))
+    np.testing.assert_array_equal(uniform[0], uniform[2])
+    for noise, mean, spread in (
+        (uniform, 0.5, 12**-0.5),
+        (four, 2.0, (4 / 12) ** 0.5),
+    ):
+        assert abs(noise[0].mean() - mean) < 0.02
+        assert abs(noise[0].std() - spread) < 0.02
+        for other in (noise[1], np.roll(noise[0], 1, 0), noise[0][..., ::-1]):
+            pair = np.corrcoef(noise[0].ravel(), other.ravel())[0, 1]
+            # Reversed channels share the middle one.
+            assert abs(pair) < 0.03 or other is not noise[1]
+
+
+def test_lifted_highlights_are_white_and_shadows_stay():
+    values = np.linspace(0, 1, 101)
+    lifted = camera.lift_highlights(values, 0.4)
+    np.testing.assert_array_equal(lifted[values <= 0.45], values[:46])
+    assert (np.diff(lifted) >= 0).all()
+    assert lifted[values >= 0.85].min() == 1 and lifted[70] < 0.9
+
+
+def test_cameras_are_drawn_as_the_recipe_says():
+    recipe = camera.Recipe(tau_min=0.2, untouched=0.3, jpeg_share=0.5)
+    drawn = camera.draw_cameras(np.random.default_rng(1), 300, recipe)
+    assert drawn["tau"].min() >= 0.2 and drawn["tau"].max() == 1
+    assert abs((drawn["tau"] == 1).mean() - 0.3) < 0.1
+    assert abs((drawn["quality"] == 0).mean() - 0.5) < 0.1
+    saved = drawn["quality"][drawn["quality"] > 0]
+    assert saved.min() >= 70 and saved.max() <= 98
+    again = camera.draw_cameras(np.random.default_rng(1), 300, recipe)
+    np.testing.assert_array_equal(drawn["tau"], again["tau"])
+
+
+def test_both_backends_take_the_same_pictures(tmp_path):
+    pytest.importorskip("jax")
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import numpy as np\n"
+        "from test_camera import _run, camera\n"
+        "np.save(sys.argv[2], _run(camera.Recipe(), 5, 4)[2])\n"
+    )
+    answers = []
+    for backend in ("tensorflow", "jax"):
+        file = tmp_path / f"{backend}.npy"
+        subprocess.run(
+            [sys.executable, "-c", script, os.path.dirname(__file__), file],
+            env={**os.environ, "KERAS_BACKEND": backend},
+            check=True,
+        )
+        answers.append(np.rint(np.load(file) * 255))
+    # The rounding of values that lie halfway may differ.
+    assert (answers[0] != answers[1]).mean() < 1e-3
+    assert np.abs(answers[0] - answers[1]).max() <= 1
