@@ -5,6 +5,7 @@ Example:
 """
 
 import sys
+from pathlib import Path
 
 from absl import app, flags
 
@@ -16,12 +17,20 @@ FLAGS = flags.FLAGS
 
 flags.DEFINE_string("run_dir", None, "Folder of the training run.")
 flags.DEFINE_string(
+    "natural_weights",
+    None,
+    "A .weights.h5 file of the natural model, in place of a run.",
+)
+flags.DEFINE_string(
     "output",
     None,
-    "Folder of the versions; by default exports/saved_model in the run.",
+    "Folder of the versions; by default exports/saved_model in the run, or "
+    "saved_model beside the weights.",
 )
 flags.DEFINE_integer(
-    "version", None, "Number of the version; by default the training step."
+    "version",
+    None,
+    "Number of the version; by default the training step, or 1.",
 )
 flags.DEFINE_enum(
     "weights",
@@ -42,28 +51,35 @@ flags.DEFINE_integer(
     "Side in pixels of the tiles in which large photos are worked on.",
     lower_bound=1,
 )
-flags.mark_flag_as_required("run_dir")
 
 
 def main(_):
+    if (FLAGS.run_dir is None) == (FLAGS.natural_weights is None):
+        sys.exit("error: give either --run_dir or --natural_weights")
     try:
         quiet.import_tensorflow()
         from tfexposure import serving
 
-        loaded = serving.load_run(FLAGS.run_dir, FLAGS.weights, FLAGS.step)
-        base = FLAGS.output or RunDir(FLAGS.run_dir).exports / "saved_model"
-        version = loaded.step if FLAGS.version is None else FLAGS.version
+        if FLAGS.run_dir:
+            loaded = serving.load_run(FLAGS.run_dir, FLAGS.weights, FLAGS.step)
+            base = RunDir(FLAGS.run_dir).exports / "saved_model"
+        else:
+            loaded = serving.load_natural(FLAGS.natural_weights)
+            base = Path(FLAGS.natural_weights).parent / "saved_model"
+        version = FLAGS.version
+        if version is None:
+            version = 1 if loaded.step is None else loaded.step
         path = serving.export_saved_model(
             loaded.generator,
-            base,
+            FLAGS.output or base,
             version,
             run=loaded,
             max_pixels=FLAGS.max_pixels,
             tile=FLAGS.tile,
         )
-    except UserError as error:
+    except (UserError, ValueError) as error:
         sys.exit(f"error: {error}")
-    print(f"SavedModel of step {loaded.step} ({loaded.weights}): {path}")
+    print(f"SavedModel ({loaded.weights} weights): {path}")
 
 
 def run():

@@ -8,6 +8,7 @@ import importlib
 # Public name -> module that defines it.
 _PUBLIC = {
     "load_generator": "tfexposure.serving.restoring",
+    "load_natural": "tfexposure.serving.restoring",
     "load_run": "tfexposure.serving.restoring",
     "fold": "tfexposure.serving.folding",
     "network_of": "tfexposure.serving.network",

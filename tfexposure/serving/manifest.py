@@ -28,7 +28,7 @@ def make_manifest(network, run=None, **more) -> dict:
     """
     return {
         "made_by": "tfexposure",
-        "config": run.config.to_dict() if run else None,
+        "config": run.config if run else None,
         "step": run.step if run else None,
         "weights": run.weights if run else None,
         "versions": {
@@ -40,7 +40,7 @@ def make_manifest(network, run=None, **more) -> dict:
         "halo": network.halo or 0,
         "stride": network.stride,
         "exact_tiles": network.halo is not None,
-        "thumbnail": network.thumbnail,
+        "thumbnail": network.thumbnail and network.thumbnail[0],
         "values": "float32, RGB, sRGB-encoded, in [0, 1]",
         **more,
     }

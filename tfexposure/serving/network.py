@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfexposure.field_of_view import tile_halo
 from tfexposure.generator import UNetGenerator
+from tfexposure.natural import THUMBNAIL_SIZE, NaturalRestorer
 from tfexposure.serving.folding import fold
 
 
@@ -19,51 +20,61 @@ class Network:
     Attributes:
         restore: function of a window, float32 (N, h, w, 3) in [0, 1], and of
             the tensors of `look`; answers the window, restored.
-        look: function of the thumbnails (N, T, T, 3) of whole photos to a
-            tuple of what `restore` needs to know of them; None if it needs
-            nothing.
-        thumbnail: T, side of the thumbnail in pixels, or None.
         variables: list of tf.Variable the functions read.
         stride: windows start at multiples of it, in pixels.
         halo: pixels around a window on which its inner pixels depend, or None
             if they depend on all of the photo, so that tiles do not join.
+        thumbnail: shape (T, T, channels) of the small copy of the whole photo
+            that the network looks at first, or None.
+        shrink: function of whole photos, float32 (N, H, W, 3) in [0, 1], to
+            their thumbnails.
+        look: function of thumbnails to the tuple of what `restore` needs.
     """
 
     restore: Callable
     variables: list
     stride: int
     halo: int | None
+    thumbnail: tuple | None = None
+    shrink: Callable | None = None
     look: Callable | None = None
-    thumbnail: int | None = None
 
     def restore_tile(self, image, thumbnail=None):
         """Restores a window, given its photo's thumbnail if it needs one."""
-        if self.look is None:
+        if not self.thumbnail:
             return self.restore(image)
         return self.restore(image, *self.look(thumbnail))
 
 
-def network_of(generator) -> Network:
+def network_of(generator, shuffle: bool = True) -> Network:
     """Returns the folded `Network` of a generator.
+
+    Args:
+        generator: `UNetGenerator` or `NaturalRestorer`, built.
+        shuffle: bool, whether transposed convolutions become 1x1 convolutions
+            and depth to space, the same numbers in operations that phones
+            prefer.
 
     Raises:
         ValueError: if the generator is of a kind that cannot be exported.
     """
     if isinstance(generator, UNetGenerator):
-        return _unet(generator)
+        return _unet(generator, shuffle)
+    if isinstance(generator, NaturalRestorer):
+        return _natural(generator)
     raise ValueError(
-        "`generator` should be a UNetGenerator. "
+        "`generator` should be a UNetGenerator or a NaturalRestorer. "
         f"Received: {type(generator).__name__}"
     )
 
 
-def _unet(generator):
+def _unet(generator, shuffle):
     folded = fold(generator)
     instance = folded.config["norm"] == "instance"
     variables = {id(v): v.value for v in folded.variables}
     for block in folded.blocks():
         layer = block.layer
-        if isinstance(layer, keras.layers.Conv2DTranspose):
+        if shuffle and isinstance(layer, keras.layers.Conv2DTranspose):
             for variable in layer.variables:
                 del variables[id(variable)]
             block.convolution = _ShuffledConvolution(layer)
@@ -78,6 +89,18 @@ def _unet(generator):
         stride=folded.stride,
         # Instance normalisation averages over the whole picture.
         halo=None if instance else tile_halo(folded),
+    )
+
+
+def _natural(restorer):
+    return Network(
+        restore=lambda image, *known: restorer.restore(image, *known),
+        variables=[v.value for v in restorer.weights],
+        stride=restorer.multiple,
+        halo=restorer.halo,
+        thumbnail=(THUMBNAIL_SIZE, THUMBNAIL_SIZE, 6),
+        shrink=restorer.thumbnail,
+        look=lambda thumbnail: restorer.summarize(thumbnail, training=False),
     )
 
 

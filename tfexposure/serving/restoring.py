@@ -1,13 +1,15 @@
 """The generator of a training run, rebuilt from its folder."""
 
 import dataclasses
+from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from tfexposure.config import Config, RunDir
+from tfexposure.config import RunDir
 from tfexposure.errors import UserError
 from tfexposure.generator import UNetGenerator
+from tfexposure.natural import NaturalRestorer
 
 WEIGHTS = ("averaged", "live")
 
@@ -18,14 +20,15 @@ class LoadedRun:
 
     Attributes:
         generator: the network, float32.
-        config: the run's `Config`.
-        step: int, training steps done when the checkpoint was written.
-        weights: `"averaged"` or `"live"`: which were taken.
+        config: the run's settings, as nested dicts.
+        step: int, training steps done when the weights were written, or None
+            if that is not known.
+        weights: which were taken: `"averaged"`, `"live"`, or a file's name.
     """
 
     generator: keras.Model
-    config: Config
-    step: int
+    config: dict
+    step: int | None
     weights: str
 
 
@@ -83,7 +86,30 @@ def load_run(
             f"{path}: does not hold the generator that "
             f"{run.config_path} describes ({_first_line(error)})"
         ) from error
-    return LoadedRun(generator, config, int(done.numpy()), weights)
+    return LoadedRun(generator, config.to_dict(), int(done.numpy()), weights)
+
+
+def load_natural(path) -> LoadedRun:
+    """Rebuilds a `NaturalRestorer` from its weights.
+
+    Args:
+        path: a `.weights.h5` file.
+
+    Raises:
+        UserError: if the file does not hold its weights.
+    """
+    path = Path(path)
+    generator = NaturalRestorer()
+    generator.build()
+    try:
+        generator.load_weights(path)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path}: does not hold the weights of a NaturalRestorer "
+            f"({_first_line(error)})"
+        ) from error
+    config = {"natural": generator.get_config()}
+    return LoadedRun(generator, config, None, path.name)
 
 
 def _checkpoint(folder, step):

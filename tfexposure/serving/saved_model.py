@@ -146,8 +146,8 @@ class _Module(tf.Module):
             image = _checked(image, max_pixels)
             return {"restored": network.restore_tile(image, thumbnail)}
 
-        def spec(dtype, name, side=None):
-            return tf.TensorSpec((None, side, side, 3), dtype, name)
+        def spec(dtype, name, shape=(None, None, 3)):
+            return tf.TensorSpec((None, *shape), dtype, name)
 
         floats = spec(tf.float32, "image")
         self.serving_default = tf.function(whole, [floats])

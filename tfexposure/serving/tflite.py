@@ -1,51 +1,100 @@
 """TFLite files for phones, browsers and small machines."""
 
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 
 from tfexposure.config import write_atomically
-from tfexposure.errors import UserError, import_extra
+from tfexposure.errors import UserError
+from tfexposure.serving import lite
 from tfexposure.serving import manifest as manifests
 from tfexposure.serving.network import Network
 
-# Operations that mean that weights were lost, or that plain LiteRT lacks.
-_FORBIDDEN = ("Flex", "READ_VARIABLE", "VAR_HANDLE", "CUSTOM")
-# Largest difference of a float32 file's answer from TensorFlow's.
-TOLERANCE = 1e-4
+# Precision -> least PSNR against Keras, in dB, that a file is good for. 40 dB
+# is where 8-bit pictures stop looking alike; a float32 file loses nothing.
+QUALITY_FLOORS = {
+    "float32": 100.0,
+    "float16": 60.0,
+    "dynamic_int8": 50.0,
+    "int8": 40.0,
+    "int16x8": 45.0,
+}
+PRECISIONS = tuple(QUALITY_FLOORS)
+# These take the range of every tensor from example pictures.
+CALIBRATED = ("int8", "int16x8")
 
 
-def convert_to_tflite(network: Network, size: int | None = None) -> bytes:
-    """Converts a network to a float32 TFLite file's contents.
+def convert_to_tflite(
+    network: Network,
+    precision: str = "float32",
+    size: int | None = None,
+    examples: Iterable[dict] | None = None,
+) -> bytes:
+    """Converts a network to a TFLite file's contents.
 
     The only signature, `serving_default`, takes `image` (N, H, W, 3) in
     [0, 1], and `thumbnail` if the network looks at the whole photo, and
     answers `restored`. Only built-in operations are used.
 
     Args:
-        network: `Network`.
+        network: `Network`; for `int16x8` one of `network_of(generator,
+            shuffle=False)`.
+        precision: `"float32"`; `"float16"`: weights of 16 bits;
+            `"dynamic_int8"`: weights of 8 bits, activations quantised as they
+            come; `"int8"`: all of 8 bits, and uint8 pixels in and out;
+            `"int16x8"`: weights of 8, activations of 16 bits, on slow
+            reference kernels.
         size: side of the only picture size, N being 1; None for any.
+        examples: inputs by name, float32, N being 1, from which `int8` and
+            `int16x8` learn the range of every tensor.
 
     Returns:
-        bytes, checked: run once and compared with TensorFlow.
+        bytes, checked for lost weights and foreign operations; a float32 file
+        is also run and compared with TensorFlow.
 
     Raises:
         UserError: if the conversion does not give the network's answers.
-        ValueError: if the network's stride does not divide `size`.
+        ValueError: for an unknown precision, a size the stride does not
+            divide, or missing examples.
     """
+    if precision not in PRECISIONS:
+        raise ValueError(
+            f"`precision` must be one of {list(PRECISIONS)}. "
+            f"Received: {precision!r}"
+        )
     module = _Module(network, size)
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
         [module.serving_default.get_concrete_function()], module
     )
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    operations = tf.lite.OpsSet.TFLITE_BUILTINS
+    if precision != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if precision in CALIBRATED:
+        examples = list(examples or ())
+        if not examples:
+            raise ValueError(f"`examples` are needed for {precision!r}")
+        converter.representative_dataset = lambda: iter(examples)
+    if precision == "int8":
+        operations = tf.lite.OpsSet.TFLITE_BUILTINS_INT8
+        converter.inference_input_type = tf.uint8
+        converter.inference_output_type = tf.uint8
+    if precision == "int16x8":
+        operations = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8  # noqa: E501
+    converter.target_spec.supported_ops = [operations]
     try:
         contents = converter.convert()
     except Exception as error:  # Of many kinds, all from the converter.
         reason = str(error).strip().splitlines()[0]
-        raise UserError(f"conversion to TFLite failed: {reason}") from error
-    verify(contents, network, size)
+        raise UserError(
+            f"conversion to TFLite ({precision}) failed: {reason}"
+        ) from error
+    lite.check_contents(contents, network, precision)
+    if precision == "float32":
+        lite.compare(contents, network, size)
     return contents
 
 
@@ -53,11 +102,14 @@ def write_tflite(path, contents: bytes, manifest: dict) -> Path:
     """Writes a TFLite file with its manifest appended as a zip.
 
     `unzip -p FILE manifest.json` reads it; interpreters do not see it.
+
+    Raises:
+        UserError: if it cannot be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(contents)
         with zipfile.ZipFile(temporary, "a", zipfile.ZIP_STORED) as members:
             # Without the time of day: the same run gives the same file.
@@ -71,74 +123,13 @@ def write_tflite(path, contents: bytes, manifest: dict) -> Path:
     return path
 
 
-def operations(contents: bytes) -> set:
-    """Returns the names of the operations in a TFLite file."""
-    interpreter = _interpreter(contents)
-    # pylint: disable-next=protected-access
-    return {op["op_name"] for op in interpreter._get_ops_details()}
-
-
-def verify(contents: bytes, network: Network, size: int | None) -> None:
-    """Runs a float32 file and compares it with the network.
-
-    A conversion can lose all weights without an error: the file is small, it
-    loads, and it answers NaN.
-
-    Raises:
-        UserError: if it differs by more than `TOLERANCE`.
-    """
-    found = operations(contents)
-    bad = sorted(op for op in found if op.startswith(_FORBIDDEN))
-    if bad:
-        raise UserError(
-            f"the TFLite file needs operations that plain LiteRT lacks: {bad}"
-        )
-    run = runner(contents)
-    generator = np.random.default_rng(0)
-    # A float32 file holds at least its weights.
-    weights = sum(4 * int(np.prod(v.shape)) for v in network.variables)
-    if len(contents) < 0.9 * weights:
-        raise UserError(
-            f"the TFLite file has {len(contents)} bytes, its weights "
-            f"{weights}: the conversion lost some"
-        )
-    sizes = [(size, size)] if size else [(1, 1), (33, 50)]
-    for height, width in sizes:
-        image = generator.uniform(0, 1, (1, height, width, 3))
-        inputs = {"image": image.astype("float32")}
-        if network.thumbnail:
-            side = network.thumbnail
-            small = generator.uniform(0, 1, (1, side, side, 3))
-            inputs["thumbnail"] = small.astype("float32")
-        answer = run(**inputs)["restored"]
-        expected = network.restore_tile(*inputs.values()).numpy()
-        difference = np.abs(answer - expected).max()
-        if not difference <= TOLERANCE:  # NaN is not either.
-            raise UserError(
-                f"the TFLite file's answer to a picture of {height} x {width} "
-                f"differs from TensorFlow's by {difference}"
-            )
-
-
-def runner(contents: bytes, threads: int = 1):
-    """Returns the callable signature `serving_default` of a file."""
-    return _interpreter(contents, threads).get_signature_runner(
-        "serving_default"
-    )
-
-
-def _interpreter(contents, threads=1):
-    litert = import_extra("ai_edge_litert.interpreter", "lite")
-    return litert.Interpreter(model_content=contents, num_threads=threads)
-
-
 class _Module(tf.Module):
     """The signature; tracks plain variables and no Keras object."""
 
     def __init__(self, network, size):
         super().__init__()
         self.parameters = network.variables
-        if size is not None and size % network.stride:
+        if size is not None and (size < 1 or size % network.stride):
             raise ValueError(
                 f"`size` should be a multiple of {network.stride}. "
                 f"Received: {size}"
@@ -150,8 +141,9 @@ class _Module(tf.Module):
         count = None if size is None else 1
         specs = [tf.TensorSpec((count, size, size, 3), tf.float32, "image")]
         if network.thumbnail:
-            side = network.thumbnail
             specs.append(
-                tf.TensorSpec((count, side, side, 3), tf.float32, "thumbnail")
+                tf.TensorSpec(
+                    (count, *network.thumbnail), tf.float32, "thumbnail"
+                )
             )
         self.serving_default = tf.function(restore, specs)

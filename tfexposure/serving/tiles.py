@@ -22,16 +22,11 @@ def restore_whole(network, image, tile):
         (N, H, W, 3) of the type of `image`; 8-bit values are rounded.
     """
     known = ()
-    if network.look is not None:
-        side = network.thumbnail
-        known = network.look(
-            tf.image.resize(image, (side, side), "area") / _scale(image)
-        )
+    if network.thumbnail:
+        known = network.look(network.shrink(_real(image)))
 
     def restore(window):
-        restored = network.restore(
-            tf.cast(window, tf.float32) / _scale(window), *known
-        )
+        restored = network.restore(_real(window), *known)
         if window.dtype == tf.uint8:
             restored = tf.cast(tf.round(restored * 255.0), tf.uint8)
         return restored
@@ -97,5 +92,8 @@ def _loop(stop, body, shape, dtype):
     )[1]
 
 
-def _scale(image):
-    return 255.0 if image.dtype == tf.uint8 else 1.0
+def _real(image):
+    """Returns float32 in [0, 1]."""
+    if image.dtype == tf.uint8:
+        return tf.cast(image, tf.float32) / 255.0
+    return image
