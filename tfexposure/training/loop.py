@@ -7,14 +7,14 @@ import tensorflow as tf
 from tfexposure.config import RunDir, write_atomically
 from tfexposure.data.pipeline import training_stream
 from tfexposure.data.sources import FilePhotos, open_photos, unreadable
-from tfexposure.errors import UserError
+from tfexposure.errors import Interrupted, UserError
 from tfexposure.layers import seed_noise
 from tfexposure.training.checkpoints import Checkpoints
 from tfexposure.training.monitor import Monitor
 from tfexposure.training.record import write_record
 from tfexposure.training.state import create_state
 from tfexposure.training.step import load_features, make_train_step
-from tfexposure.training.stopping import Interrupted, Signals
+from tfexposure.training.stopping import Signals
 from tfexposure.training.strategies import is_chief
 from tfexposure.training.validation import Validation
 
@@ -39,7 +39,7 @@ def train(config, run_dir, strategy):
         UserError: if data, weights or checkpoints are missing or unfit, a
             checkpoint cannot be written, or too many steps in a row had NaN
             or Inf.
-        stopping.Interrupted: after SIGTERM or SIGINT; the state was saved.
+        Interrupted: after SIGTERM or SIGINT; the state was saved.
     """
     run_dir = RunDir(run_dir)
     train = config.train

@@ -5,10 +5,6 @@ import signal
 import tensorflow as tf
 
 
-class Interrupted(Exception):
-    """A signal asked the run to stop; its state was saved."""
-
-
 class Signals:
     """Notes SIGTERM and SIGINT instead of dying in the middle of a step.
 
