@@ -12,7 +12,7 @@ _TITLES = {
     "l1_inside": "L1 inside",
     "l1_outside": "L1 outside",
 }
-_DIGITS = {"score": 2, "l1_inside": 4, "l1_outside": 4}
+_DIGITS = {"score": 2, "psnr": 2, "l1_inside": 4, "l1_outside": 4}
 
 
 def table1_markdown(result):
@@ -72,6 +72,11 @@ def table_markdown(result):
         )
     lines += ["", "## Can the rows be told apart?", ""]
     lines += _pairs(result["pairs"], titles)
+    if trainings == 1:
+        lines.append(
+            "With one training per row they are verdicts on these trainings, "
+            "not on the ways of training."
+        )
     lines += ["", "## Trainings", ""]
     lines += _head(["Run", "Steps", "Minutes", "Device"], left=1)
     for training in result["trainings"]:
