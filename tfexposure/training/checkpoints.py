@@ -55,8 +55,9 @@ class Checkpoints:
                 status = self._checkpoint.restore(path)
                 status.assert_existing_objects_matched()
                 status.assert_consumed()
-            except (tf.errors.OpError, AssertionError, ValueError) as error:
-                reason = str(error).splitlines()[0]
+            except Exception as error:  # TensorFlow's readers raise all kinds
+                cause = error
+                reason = (str(error) or type(error).__name__).splitlines()[0]
                 logging.warning(
                     "checkpoint %s cannot be read (%s); trying the one before",
                     path,
@@ -68,7 +69,7 @@ class Checkpoints:
             raise UserError(
                 f"none of the {len(paths)} checkpoints in {self.folder} can "
                 "be read"
-            )
+            ) from cause
         return None
 
     def save(self):

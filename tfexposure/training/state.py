@@ -13,6 +13,8 @@ _POLICIES = {
     "float32": "float32",
     "bfloat16": "mixed_bfloat16",
     "float16": "mixed_float16",
+    # Not offered by the configuration: for exact comparisons.
+    "float64": "float64",
 }
 
 

@@ -11,7 +11,7 @@ from tfexposure.perceptual import perceptual_loss, vgg19_features
 _BOUNDARY = {"least_squares": 0.5, "minimax": 0.0, "non_saturating": 0.0}
 
 # After this many good steps a float16 run doubles its loss scale.
-_GOOD_STEPS = 2000
+GOOD_STEPS = 2000
 
 
 def load_features(loss):
@@ -160,16 +160,17 @@ def make_train_step(config, state, strategy, features=None):
         _average(state, train.ema)
 
     def step(batch):
-        for network in (state.generator, state.discriminator, state.averaged):
-            update_spectral_norms(network)
         # A forward pass moves the batch statistics, so undoing a step means
         # to put those back; weights are not touched until all is finite.
+        all_networks = (state.generator, state.discriminator, state.averaged)
         statistics = [
             variable.value
-            for network, _ in networks.values()
+            for network in all_networks
             for variable in network.non_trainable_variables
         ]
         before = [tf.identity(variable) for variable in statistics]
+        for network in all_networks:
+            update_spectral_norms(network)
         results, gradients = strategy.run(replica_step, args=(batch,))
         results = {
             name: strategy.experimental_local_results(value)[0]
@@ -237,7 +238,8 @@ def result_names(config):
 def _accuracy(real_logits, fake_logits, boundary):
     def share(right):
         return tf.reduce_mean(
-            tf.cast(right, tf.float32), axis=tuple(range(1, right.shape.rank))
+            tf.cast(right, real_logits.dtype),
+            axis=tuple(range(1, right.shape.rank)),
         )
 
     return (share(real_logits < boundary) + share(fake_logits > boundary)) / 2
@@ -264,7 +266,7 @@ def _average(state, momentum):
 
 def _adjust_loss_scale(state, finite):
     """Halves the scale after a bad step, doubles it after many good ones."""
-    grow = finite & (state.good_steps + 1 >= _GOOD_STEPS)
+    grow = finite & (state.good_steps + 1 >= GOOD_STEPS)
     scale = tf.where(finite, state.loss_scale, state.loss_scale / 2)
     state.loss_scale.assign(tf.where(grow, scale * 2, tf.maximum(scale, 1.0)))
     state.good_steps.assign(tf.where(finite & ~grow, state.good_steps + 1, 0))

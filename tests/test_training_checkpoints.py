@@ -1,0 +1,137 @@
+"""Checkpoints against crashes, broken files and full disks."""
+
+import subprocess
+
+import numpy as np
+import pytest
+import training_support as support
+
+from tfexposure.errors import UserError
+from tfexposure.training.checkpoints import Checkpoints, existing_checkpoints
+from tfexposure.training.state import create_state
+
+pytestmark = pytest.mark.tf_only
+
+
+@pytest.fixture(scope="module")
+def state():
+    return create_state(support.tiny_config())
+
+
+def set_step(state, step):
+    """Makes a state that tells its step."""
+    state.step.assign(step)
+    state.generator.trainable_variables[0].assign(
+        np.full(state.generator.trainable_variables[0].shape, step / 100)
+    )
+
+
+def assert_step(state, step):
+    assert int(state.step) == step
+    first = state.generator.trainable_variables[0].numpy()
+    np.testing.assert_array_equal(first, np.float32(step / 100))
+
+
+def save(state, folder, *steps, keep=3):
+    checkpoints = Checkpoints(state, folder, keep)
+    for step in steps:
+        set_step(state, step)
+        checkpoints.save()
+    return checkpoints
+
+
+def steps(folder):
+    return [
+        int(path.rsplit("-", 1)[1]) for path in existing_checkpoints(folder)
+    ]
+
+
+def test_newest_is_restored_and_only_some_are_kept(state, tmp_path):
+    save(state, tmp_path, 5, 10, 15, 20)
+    assert steps(tmp_path) == [10, 15, 20]
+    set_step(state, 99)
+    restored = Checkpoints(state, tmp_path, 3).restore()
+    assert restored.endswith("ckpt-20")
+    assert_step(state, 20)
+    # A run that goes on keeps counting the old ones.
+    save(state, tmp_path, 25)
+    assert steps(tmp_path) == [15, 20, 25]
+
+
+def test_nothing_to_restore(state, tmp_path):
+    assert Checkpoints(state, tmp_path / "new", 3).restore() is None
+
+
+def flip(contents):
+    middle = len(contents) // 2
+    return (
+        contents[:middle]
+        + bytes(byte ^ 0xFF for byte in contents[middle : middle + 64])
+        + contents[middle + 64 :]
+    )
+
+
+@pytest.mark.parametrize("suffix", [".data-00000-of-00001", ".index"])
+@pytest.mark.parametrize(
+    "damage",
+    [flip, lambda c: c[: len(c) // 2], lambda c: b""],
+    ids=["flipped", "truncated", "empty"],
+)
+def test_broken_newest_falls_back(state, tmp_path, caplog, suffix, damage):
+    save(state, tmp_path, 5, 10)
+    file = tmp_path / f"ckpt-10{suffix}"
+    file.write_bytes(damage(file.read_bytes()))
+    set_step(state, 99)
+    assert Checkpoints(state, tmp_path, 3).restore().endswith("ckpt-5")
+    assert_step(state, 5)
+    assert "ckpt-10 cannot be read" in caplog.text
+
+
+def test_missing_data_file_falls_back(state, tmp_path):
+    save(state, tmp_path, 5, 10)
+    (tmp_path / "ckpt-10.data-00000-of-00001").unlink()
+    assert Checkpoints(state, tmp_path, 3).restore().endswith("ckpt-5")
+
+
+def test_torn_index_of_checkpoints_does_not_matter(state, tmp_path):
+    save(state, tmp_path, 5, 10)
+    (tmp_path / "checkpoint").write_text("model_checkpoint_path: ")
+    assert Checkpoints(state, tmp_path, 3).restore().endswith("ckpt-10")
+
+
+def test_all_broken_is_an_error(state, tmp_path):
+    save(state, tmp_path, 5)
+    (tmp_path / "ckpt-5.index").write_bytes(b"")
+    with pytest.raises(UserError, match="none of the 1 checkpoints"):
+        Checkpoints(state, tmp_path, 3).restore()
+
+
+def test_left_overs_of_a_crash_are_swept(state, tmp_path):
+    save(state, tmp_path, 5)
+    (tmp_path / "ckpt-10_temp").mkdir()
+    (tmp_path / "ckpt-10_temp" / "part").write_bytes(b"half")
+    assert Checkpoints(state, tmp_path, 3).restore().endswith("ckpt-5")
+    assert not (tmp_path / "ckpt-10_temp").exists()
+
+
+def test_full_disk_leaves_old_checkpoints_alone(state, tmp_path):
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(mount, capture_output=True, text=True)
+    except OSError as error:
+        pytest.skip(f"no mount: {error}")
+    if done.returncode:
+        pytest.skip(f"no tmpfs may be mounted: {done.stderr.strip()}")
+    try:
+        with pytest.raises(UserError, match="(?s)could not save.*intact"):
+            save(state, folder, *range(1, 20), keep=50)
+        left = steps(folder)
+        assert left == list(range(1, len(left) + 1))
+        assert left
+        set_step(state, 99)
+        Checkpoints(state, folder, 3).restore()
+        assert_step(state, left[-1])
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)

@@ -1,0 +1,141 @@
+"""Small photos, small runs and their traces, for the tests of training."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+from PIL import Image
+
+from tfexposure import config
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+CROP = 32
+
+
+def write_photos(folder, count=9, suffix=".png"):
+    """Writes smooth random photos, 40 x 52 and a little more each."""
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(3)
+    for i in range(count):
+        coarse = random.integers(5, 250, (5, 6, 3)).astype(np.uint8)
+        size = (52 + i, 40 + 2 * i)
+        photo = Image.fromarray(coarse).resize(size, Image.BICUBIC)
+        photo.save(folder / f"{i:02}{suffix}", quality=95)
+    return folder
+
+
+def tiny_config(source="", train=None, **sections):
+    """Returns the smallest config that has everything switched on."""
+    values = {
+        "data": {"source": str(source), "crop_size": CROP},
+        "generator": {"filters": 4, "field_of_view": 47},
+        "discriminator": {"filters": 4},
+        "loss": {"perceptual_weight": 0.0},
+        "train": {
+            "steps": 12,
+            "global_batch_size": 4,
+            "log_every": 1,
+            **(train or {}),
+        },
+    }
+    for section, fields in sections.items():
+        values[section] |= fields
+    return config.Config(
+        **{k: config.SECTIONS[k](**fields) for k, fields in values.items()}
+    )
+
+
+def random_batch(count, seed=0):
+    """Returns one batch as the data pipeline makes it."""
+    random = np.random.default_rng(seed)
+    target = random.random((count, CROP, CROP, 3), np.float32)
+    return {
+        "overexposed": np.minimum(target, 0.73) / np.float32(0.73),
+        "target": target,
+    }
+
+
+def trace_quickly():
+    """Leaves graphs unoptimised: that takes longer here than running them."""
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options(
+        {"disable_meta_optimizer": True}
+    )
+
+
+def command(run_dir, config):
+    """Returns the command line that trains `config`."""
+    flags = [
+        f"--{section}.{name}={value}"
+        for section, fields in config.to_dict().items()
+        for name, value in fields.items()
+    ]
+    script = str(ROOT / "trainers" / "train_gan.py")
+    return [sys.executable, script, f"--run_dir={run_dir}", *flags]
+
+
+def start(run_dir, config, **variables):
+    """Starts a training process with its output in pipes."""
+    return subprocess.Popen(
+        command(run_dir, config),
+        env={**os.environ, **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process, code=0):
+    """Waits for a process; returns (stdout, stderr) after an exit code."""
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == code, f"{process.returncode}\n{out}\n{err}"
+    return out, err
+
+
+def wait_for_step(process, step):
+    """Reads a process's output until it reports a step; returns the lines."""
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith(f"step {step}/"):
+            return lines
+    raise AssertionError("".join(lines) + process.stderr.read())
+
+
+def read_scalars(run_dir):
+    """Returns {(tag, step): value}, the last one written, of all starts."""
+    import tensorflow as tf
+    from tensorflow.core.util import event_pb2
+
+    values = {}
+    logs = config.RunDir(run_dir).logs
+    for file in sorted(logs.iterdir(), key=lambda path: path.stat().st_mtime):
+        for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
+            event = event_pb2.Event.FromString(record)
+            for value in event.summary.value:
+                if value.metadata.plugin_data.plugin_name == "scalars":
+                    tensor = tf.make_ndarray(value.tensor)
+                    values[value.tag, event.step] = float(tensor)
+    return values
+
+
+def read_checkpoint(run_dir, step):
+    """Returns {name: array} of all that a checkpoint holds."""
+    import tensorflow as tf
+
+    prefix = str(config.RunDir(run_dir).checkpoints / f"ckpt-{step}")
+    reader = tf.train.load_checkpoint(prefix)
+    return {
+        name: reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if name not in ("_CHECKPOINTABLE_OBJECT_GRAPH", "save_counter")
+    }
+
+
+def read_json(path):
+    return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
