@@ -243,3 +243,33 @@ def test_malformed_manifest_is_refused(tmp_path):
     with pytest.raises(UserError, match="halo 'wide'"):
         runners.open_runner(folder)
     assert json.loads((folder / "assets.extra" / "manifest.json").read_text())
+
+
+def test_natural_restorer_tile_by_tile(tmp_path, monkeypatch):
+    """The kind that looks once at the whole photo."""
+    import keras
+
+    from tfexposure import serving
+    from tfexposure.natural import NaturalRestorer
+
+    keras.utils.set_random_seed(0)
+    restorer = NaturalRestorer(
+        (4, 4, 4, 4, 4), code_size=8, filler_widths=(4, 4, 4)
+    )
+    restorer(np.zeros((1, 64, 64, 3), np.float32))
+    random = np.random.default_rng(0)
+    for variable in restorer.trainable_variables:
+        if not np.any(variable.numpy()):  # Else it would change nothing.
+            variable.assign(random.normal(0, 0.05, variable.shape))
+    (tmp_path / "config.json").write_text("{}")
+    monkeypatch.setattr(serving, "load_generator", lambda _: restorer)
+    runner = runners.open_runner(tmp_path)
+    assert runner.thumbnail_channels == 6
+    pixels = picture(197, 331)
+    pixels[:60] = 255
+    inputs = pixels[None].astype(np.float32) / 255
+    expected = np.asarray(restorer(inputs, training=False))[0] * 255
+    whole = corrected(runner, pixels, 0).astype(int)
+    assert np.abs(whole - expected).max() <= 1
+    assert np.abs(corrected(runner, pixels, 64) - whole).max() <= 1
+    assert np.abs(whole - pixels).max() > 10

@@ -13,6 +13,7 @@ import zipfile
 
 import numpy as np
 
+from tfexposure import pretrained
 from tfexposure.errors import UserError, import_extra
 from tfexposure.quiet import import_tensorflow
 
@@ -194,8 +195,7 @@ class GeneratorRunner(Runner):
         self.halo = network.halo or 0
         inputs = [tensorflow.TensorSpec((1, None, None, 3), name="image")]
         if network.thumbnail:
-            side = network.thumbnail
-            shape = (1, side, side, getattr(network, "thumbnail_channels", 3))
+            shape = (1, *network.thumbnail)
             self._take_thumbnail(run_dir, shape)
             inputs.append(tensorflow.TensorSpec(shape, name="thumbnail"))
         self._constant = tensorflow.constant
@@ -240,10 +240,7 @@ def open_runner(model=None):
 
 
 def _open_shipped():
-    raise UserError(
-        "--model is needed: this version of tfexposure ships no weights. "
-        f"Give {MODEL_KINDS}."
-    )
+    return LiteRunner(pretrained.default_model_path())
 
 
 def _saved_model_folder(path):
