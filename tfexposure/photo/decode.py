@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 
 from tfexposure.errors import UserError, import_extra
-from tfexposure.photo import formats, jpeg, orientation, png, tiff
+from tfexposure.photo import deep_tiff, formats, jpeg, orientation, png, tiff
 from tfexposure.photo.photo import Limits, Photo
 from tfexposure.photo.rows import Rows
 
@@ -42,10 +42,6 @@ _MODES = {
     "I;16B": "I;16",
 }
 _CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "I;16": 1}
-
-# Multi-picture files: only TIFF and JPEG may hold pictures behind the first,
-# and a JPEG's are previews or the second eye.
-_RAW_TAGS = {50706: "DNG", 33421: "colour filter array"}
 
 
 def read_photo(source, limits=None, name=None):
@@ -118,11 +114,14 @@ def _decode(data, kind, name, limits):
         return _decode_deep_png(data, name, limits)
     original = data
     if kind == "tiff":
-        data, deep = _open_tiff_bytes(data, name, limits)
+        data, deep = deep_tiff.ready_for_pillow(data, name)
     else:
         deep = None
     image = _open(kind, data)
-    _check_size(name, *(deep.size if deep else image.size), limits)
+    _check_size(
+        name, *((deep.width, deep.height) if deep else image.size), limits
+    )
+    # A JPEG's further pictures are previews or the other eye.
     if kind != "jpeg" and getattr(image, "n_frames", 1) > 1:
         raise UserError(
             f"{name}: holds {image.n_frames} pictures (animation or pages); "
@@ -131,7 +130,10 @@ def _decode(data, kind, name, limits):
     photo = Photo(name, None, kind, data=original)
     _read_metadata(photo, image)
     if deep:
-        photo.rows = _deep_tiff_rows(image, deep, photo.orientation)
+        _load(image)
+        strips = deep_tiff.strips(image, deep)
+        shape = (deep.height, deep.width, deep.samples)
+        photo.rows = _stored_rows(strips, shape, photo.orientation)
         return photo
     mode = _kept_mode(image, name)
     if image.mode == "CMYK":
@@ -236,7 +238,7 @@ def _read_metadata(photo, image):
         photo.carried = tiff.carried_tags(image)
         photo.encoding["compress"] = info.get("compression") != "raw"
         return
-    photo.orientation = _exif_orientation(photo, image)
+    photo.orientation = _exif_orientation(photo, image.getexif)
     if photo.format == "jpeg":
         _read_jpeg_coding(photo, image)
     elif photo.format == "png":
@@ -263,13 +265,21 @@ def _read_jpeg_coding(photo, image):
         photo.encoding["subsampling"] = subsampling
 
 
-def _exif_orientation(photo, image):
+def _exif_orientation(photo, get_exif):
     try:
-        value = image.getexif().get(tiff.ORIENTATION, 1)
+        value = get_exif().get(tiff.ORIENTATION, 1)
     except Exception:  # A stranger's bytes fail in many ways.
         photo.notes.append("its EXIF block is damaged and was carried along")
         return 1
     return value if value in range(1, 9) else 1
+
+
+def _parse_exif(block):
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif.load(b"Exif\0\0" + block)
+    return exif
 
 
 def _tiff_orientation(data):
@@ -289,14 +299,17 @@ def _decode_deep_png(data, name, limits):
     channels, strips = png.read_deep(data)
     photo = Photo(name, None, "png", data=data)
     photo.carried = png.ancillary_chunks(data)
-    # Reads the metadata, not the pixels.
+    # Opening reads what lies before the pixels and leaves those alone.
     image = _open("png", data)
     photo.icc = image.info.get("icc_profile") or None
     photo.xmp = image.info.get("xmp")
     photo.exif = next(
         (body for kind, body in photo.carried if kind == b"eXIf"), None
     )
-    photo.orientation = _exif_orientation(photo, image)
+    if photo.exif:
+        photo.orientation = _exif_orientation(
+            photo, lambda: _parse_exif(photo.exif)
+        )
     photo.rows = _stored_rows(
         strips, (height, width, channels), photo.orientation
     )
@@ -316,78 +329,3 @@ def _stored_rows(strips, shape, turned):
         stored[top : top + len(strip)] = strip
     upright = orientation.orient(stored, turned)
     return Rows.of_array(np.ascontiguousarray(upright))
-
-
-class _DeepTiff:
-    """How a TIFF of 16-bit colour was declared."""
-
-    def __init__(self, width, height, samples, differenced, inverted):
-        self.size = (width, height)
-        self.samples = samples
-        self.differenced = differenced
-        self.inverted = inverted
-
-
-def _open_tiff_bytes(data, name, limits):
-    """Readies a TIFF for Pillow: (bytes, `_DeepTiff` or None)."""
-    if data[2] == 43 or data[3] == 43:
-        return data, None
-    values = {}
-    for at, tag, kind, count in tiff.entries(data):
-        if kind in (3, 4) and count * (2 if kind == 3 else 4) <= 4:
-            values[tag] = tiff.get(data, at, kind)
-        elif tag in (tiff.BITS, tiff.SAMPLE_FORMAT) and kind == 3:
-            order = tiff.byte_order(data)
-            (place,) = struct.unpack_from(order + "I", data, at + 8)
-            found = set(
-                struct.unpack_from(f"{order}{min(count, 8)}H", data, place)
-            )
-            values[tag] = found.pop() if len(found) == 1 else -1
-        if tag in _RAW_TAGS:
-            raise UserError(
-                f"{name}: camera raw files ({_RAW_TAGS[tag]}) are not read; "
-                "develop it to a 16-bit TIFF first"
-            )
-    samples = values.get(tiff.SAMPLES, 1)
-    if values.get(tiff.BITS) != 16 or samples == 1:
-        return tiff.upright_copy(data), None
-    form = values.get(tiff.SAMPLE_FORMAT, 1)
-    photometric = values.get(tiff.PHOTOMETRIC)
-    planar = values.get(tiff.PLANAR, 1)
-    plain = photometric == 2 and samples in (3, 4)
-    if not (form == 1 and planar == 1 and (plain or samples == 2)):
-        raise UserError(
-            f"{name}: a 16-bit TIFF of an unusual kind (photometric "
-            f"{photometric}, {samples} samples, sample format {form}, planar "
-            f"{planar}); interleaved unsigned grey or RGB is read"
-        )
-    width, height = values[tiff.WIDTH], values[tiff.HEIGHT]
-    _check_size(name, width, height, limits)
-    grey, differenced = tiff.as_wide_grey(data, samples)
-    return grey, _DeepTiff(
-        width, height, samples, differenced, photometric == 0
-    )
-
-
-def _deep_tiff_rows(image, deep, turned):
-    _load(image)
-    width, height = deep.size
-    if image.size != (width * deep.samples, height):
-        raise ValueError("its header contradicts itself")
-
-    def strips():
-        for top in range(0, height, 256):
-            bottom = min(top + 256, height)
-            grey = image.crop((0, top, image.width, bottom))
-            samples = np.asarray(grey).astype(np.uint16)
-            if deep.differenced:
-                strip = tiff.undo_differences(
-                    samples, deep.samples, deep.differenced
-                )
-            else:
-                strip = samples.reshape(bottom - top, width, deep.samples)
-            if deep.inverted:
-                strip[..., 0] = 65535 - strip[..., 0]
-            yield top, strip
-
-    return _stored_rows(strips(), (height, width, deep.samples), turned)
