@@ -13,6 +13,7 @@ VERSION = re.search(
 ).group(1)
 
 HEIC = ["pillow-heif>=1"]
+SERVING = ["grpcio>=1.60", "requests>=2.31"]
 LITE = ["ai-edge-litert>=2.1"]
 DATA = ["tensorflow-datasets>=4.9.7"]
 JAX = ["jax>=0.6"]
@@ -44,6 +45,7 @@ setup(
         "tfexposure.trainers": "trainers",
         "tfexposure.export": "export",
     },
+    package_data={"tfexposure.pretrained": ["*.json", "*.npz", "*.tflite"]},
     install_requires=[
         "absl-py>=2",
         "keras>=3.12",
@@ -60,10 +62,13 @@ setup(
         "heic": HEIC,
         "lite": LITE,
         "data": DATA,
+        # For gRPC also tensorflow-serving-api, by hand and with --no-deps: it
+        # asks for the package `tensorflow`; see docs/serving.md.
+        "serving": SERVING,
         # tensorflow-hub imports pkg_resources, which setuptools 82 dropped;
         # through tf-keras it also brings the package `tensorflow`.
         "hub": ["tensorflow-hub>=0.16.1", "setuptools<82"],
-        "dev": DEV + HEIC + LITE,
+        "dev": DEV + HEIC + LITE + SERVING,
     },
     entry_points={
         "console_scripts": [

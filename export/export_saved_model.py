@@ -51,6 +51,12 @@ flags.DEFINE_integer(
     "Side in pixels of the tiles in which large photos are worked on.",
     lower_bound=1,
 )
+flags.DEFINE_string(
+    "warmup_photos",
+    None,
+    "Folder of photos; two of them become requests that a server answers to "
+    "itself before it takes others.",
+)
 
 
 def main(_):
@@ -69,14 +75,17 @@ def main(_):
         version = FLAGS.version
         if version is None:
             version = 1 if loaded.step is None else loaded.step
-        path = serving.export_saved_model(
-            loaded.generator,
-            FLAGS.output or base,
-            version,
-            run=loaded,
-            max_pixels=FLAGS.max_pixels,
-            tile=FLAGS.tile,
-        )
+        # Saving tells of every tensor it renames.
+        with quiet.quiet_tensorflow():
+            path = serving.export_saved_model(
+                loaded.generator,
+                FLAGS.output or base,
+                version,
+                run=loaded,
+                max_pixels=FLAGS.max_pixels,
+                tile=FLAGS.tile,
+                warmup_photos=FLAGS.warmup_photos,
+            )
     except (UserError, ValueError) as error:
         sys.exit(f"error: {error}")
     print(f"SavedModel ({loaded.weights} weights): {path}")

@@ -8,6 +8,7 @@ import tempfile
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from tfexposure.config import (
     Config,
@@ -90,6 +91,16 @@ def _saved_model():
 
     _, run, _ = _run_folder()
     loaded = serving.load_run(run.path)
+    photos = run.path / "photos"
+    photos.mkdir()
+    for seed in range(2):
+        pixels = np.round(picture(40, 60, seed=seed)[0] * 255)
+        image = Image.fromarray(pixels.astype("uint8"))
+        image.save(photos / f"{seed}.png")
+    try:
+        import tensorflow_serving.apis  # noqa: F401
+    except ModuleNotFoundError:
+        photos = None
     # Small tiles and a low limit, so that small pictures reach both.
     return serving.export_saved_model(
         loaded.generator,
@@ -98,6 +109,7 @@ def _saved_model():
         run=loaded,
         max_pixels=300 * 300,
         tile=32,
+        warmup_photos=photos,
     )
 
 

@@ -20,6 +20,10 @@ COMMANDS = {
         "tfexposure.photo.command_inspect",
         "say how photos are exposed and whether anything can be done",
     ),
+    "client": (
+        "tfexposure.serving.command_client",
+        "correct photos by a TensorFlow Serving server",
+    ),
 }
 
 

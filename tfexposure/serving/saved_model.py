@@ -11,6 +11,7 @@ from tfexposure.serving import manifest as manifests
 from tfexposure.serving import pictures
 from tfexposure.serving.network import Network, network_of
 from tfexposure.serving.tiles import restore_whole
+from tfexposure.serving.warmup import write_warmup
 
 MAX_PIXELS = 100_000_000
 TILE = 1024
@@ -23,6 +24,7 @@ def export_saved_model(
     run=None,
     max_pixels: int = MAX_PIXELS,
     tile: int = TILE,
+    warmup_photos=None,
 ) -> Path:
     """Writes `<base>/<version>/`, whole or not at all.
 
@@ -47,6 +49,7 @@ def export_saved_model(
             size) above which a request is refused.
         tile: int, side in pixels of the tiles in which large photos are
             worked on.
+        warmup_photos: folder of photos for `write_warmup`, or None.
 
     Returns:
         Path of `<base>/<version>`.
@@ -91,6 +94,8 @@ def export_saved_model(
         extra.mkdir()
         text = manifests.to_json(manifest)
         (extra / manifests.FILE_NAME).write_text(text, encoding="utf-8")
+        if warmup_photos is not None:
+            write_warmup(temporary, warmup_photos)
         _replace(temporary, target)
     except (OSError, tf.errors.OpError) as error:
         raise UserError(f"could not write {target}: {error}") from error

@@ -1,0 +1,95 @@
+"""Puts a run of `train_device` into the package as its `natural` model.
+
+    python export/export_pretrained.py --run_dir=runs/natural
+
+Writes the weights as float16, the manifest, and the `.tflite` file that
+`tfexposure correct` uses by default, into `tfexposure/pretrained`.
+"""
+
+import datetime
+import hashlib
+import json
+from pathlib import Path
+
+from absl import app, flags
+
+from tfexposure import pretrained, quiet
+from tfexposure.config import write_atomically
+
+_RUN_DIR = flags.DEFINE_string(
+    "run_dir", None, "Folder of the run.", required=True
+)
+_WEIGHTS = flags.DEFINE_enum(
+    "weights", "best", ["best", "average", "live"], "Which of its weights."
+)
+_PRECISION = flags.DEFINE_string(
+    "precision", "float16", "Of the .tflite file; see export_tflite."
+)
+_DATA = flags.DEFINE_string(
+    "data", "", "What the photos were, for the manifest."
+)
+
+
+def main(_):
+    quiet.import_tensorflow()
+    from tfexposure.natural import NaturalRestorer
+    from tfexposure.serving import tflite
+    from tfexposure.serving.manifest import make_manifest
+    from tfexposure.serving.network import network_of
+
+    run_dir = Path(_RUN_DIR.value)
+    model = NaturalRestorer()
+    model.build()
+    model.load_weights(run_dir / f"{_WEIGHTS.value}.weights.h5")
+    folder, name = pretrained.FOLDER, pretrained.DEFAULT
+    weights = pretrained.pack_weights(model)
+    write_atomically(folder / f"{name}.npz", weights)
+    # The file for phones holds what the float16 weights give.
+    pretrained.read_weights(model, folder / f"{name}.npz")
+    about = {
+        "class": "NaturalRestorer",
+        "arguments": model.arguments,
+        "parameters": model.count_params(),
+        "flops_per_pixel": round(model.flops_per_pixel),
+        "sha256": hashlib.sha256(weights).hexdigest(),
+        "date": datetime.date.today().isoformat(),
+        "weights": _WEIGHTS.value,
+        **_best_record(run_dir / "log.jsonl"),
+        "settings": json.loads((run_dir / "settings.json").read_text()),
+        "data": _DATA.value,
+    }
+    text = json.dumps(about, indent=1, sort_keys=True) + "\n"
+    write_atomically(folder / f"{name}.json", text)
+    network = network_of(model)
+    contents = tflite.convert_to_tflite(network, _PRECISION.value)
+    path = tflite.write_tflite(
+        pretrained.default_model_path(),
+        contents,
+        make_manifest(
+            network,
+            format="TFLite",
+            precision=_PRECISION.value,
+            pretrained={key: about[key] for key in ("sha256", "step", "date")},
+        ),
+    )
+    print(f"{path}: {path.stat().st_size / 2**20:.2f} MiB")
+
+
+def _best_record(log):
+    """Returns the step and the validation that the best weights had."""
+    with open(log, encoding="utf-8") as file:
+        records = [json.loads(line) for line in file]
+    scored = [record for record in records if "score" in record]
+    best = max(scored, key=lambda record: record["score"])
+    if _WEIGHTS.value != "best":
+        best = scored[-1]
+    figures = {k: round(v, 4) for k, v in best.items() if "/" in k}
+    return {"step": best["step"], "validation": figures}
+
+
+def run():
+    app.run(main)
+
+
+if __name__ == "__main__":
+    run()
