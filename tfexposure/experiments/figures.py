@@ -100,7 +100,7 @@ def figure8(photos, restore, restore_random, tau=0.5):
         numbers[name] = [_l1(photo, picture) for picture in pictures]
         captions.append([*(f"L1 {v:.3f}" for v in numbers[name]), None])
         rows.append([drawing.to_image(p) for p in (*pictures, photo)])
-        row_titles.append(f"tau = {used:g}" + (", random in training" * last))
+        row_titles.append(f"tau = {used:g}" + (" (random)" * last))
     titles = ("overexposed", "inverse (known tau)", "restored", "original")
     return drawing.grid(rows, titles, row_titles, captions), {"l1": numbers}
 
@@ -144,7 +144,7 @@ def figure9(photos, restore, tau=0.5):
     )
     sheet = drawing.grid(rows, titles, captions=captions)
     scale = drawing.heat_scale(
-        sheet.width // 3, top, "absolute difference, mean over channels"
+        sheet.width // 2, top, "difference, mean over channels"
     )
     return drawing.stack([sheet, scale]), {"l1": numbers, "scale": top}
 
@@ -172,7 +172,7 @@ def ceiling_figure(photos, restore, tau=0.5):
                 (restored @ _LUMINANCE, drawing.OTHER, "restored"),
             ],
             ((limit, f"ceiling {limit:.2f}"),),
-            (f"luminance; original above the ceiling: {100 * above:.1f} %", ""),
+            (f"original above it: {100 * above:.1f} %", ""),
         )
         rows.append(
             [
