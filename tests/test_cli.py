@@ -228,13 +228,13 @@ def test_missing_model_is_one_line_without_traceback(tmp_path):
     source = save(tmp_path / "a.png")
     done = subprocess.run(
         [sys.executable, "-m", "tfexposure.cli", "correct", source]
-        + [tmp_path / "b.png"],
+        + [tmp_path / "b.png", "--model=nowhere"],
         capture_output=True,
         text=True,
     )
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
-    assert "--model is needed" in done.stderr
+    assert "--model=nowhere" in done.stderr
 
 
 def test_an_interrupt_stops_inside_a_photo(tmp_path, monkeypatch, capsys):

@@ -37,7 +37,8 @@ def correct(
             `<name>_corrected` beside it. An existing file is replaced, the
             photo itself never.
         model: SavedModel folder, `.tflite` file, run folder or an opened
-            `Runner`, which saves loading it for each photo.
+            `Runner`, which saves loading it for each photo; `None` for the
+            natural model that ships with tfexposure.
         strength: 0 (the input's own pixels) to 1.
         ev: stops of light added to the answer.
         highlights_only: change clipped regions and a soft border alone.

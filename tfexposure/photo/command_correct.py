@@ -17,9 +17,10 @@ exit status: 0 if every photo was corrected, left as it is or skipped; 1 if
 one failed; 2 for wrong usage. The manual is docs/correct.md.
 
 examples:
+  tfexposure correct party.jpg party_fixed.jpg
   tfexposure correct party.jpg party_fixed.jpg --model=exports/saved_model
-  tfexposure correct holiday/ fixed/ --model=model.tflite --report=fixed.html
-  tfexposure correct - - --model=generator.tflite < in.jpg > out.jpg
+  tfexposure correct holiday/ fixed/ --report=fixed.html
+  tfexposure correct - - < in.jpg > out.jpg
 """
 
 
@@ -29,7 +30,11 @@ def add_arguments(parser):
     add = parser.add_argument
     add("input", metavar="IN", help="a photo, a folder, or - for stdin")
     add("output", metavar="OUT", help="a photo, a folder, or - for stdout")
-    add("--model", help=f"what restores: {MODEL_KINDS}")
+    add(
+        "--model",
+        help=f"what restores: {MODEL_KINDS}; default: the natural model that "
+        "ships with tfexposure (needs the extra lite)",
+    )
     add_limits(parser)
 
     look = parser.add_argument_group("how much is changed").add_argument
