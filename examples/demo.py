@@ -127,9 +127,10 @@ def without_held_out(manifest, path):
 def overexposed_photos(folder):
     """Writes the photos to correct; returns name -> original or None."""
     # Imported late: the first lines should not wait for TensorFlow.
-    from keras import ops
+    from tfexposure import overexpose, quiet
 
-    from tfexposure import overexpose
+    quiet.import_tensorflow()
+    from keras import ops
 
     folder.mkdir(exist_ok=True)
     originals = {}

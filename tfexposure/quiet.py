@@ -57,6 +57,6 @@ def import_tensorflow(start=True):
         if start:
             tensorflow.constant(0)
     # What TensorFlow tells at the level of INFO is meant for its makers.
-    if flags.FLAGS["verbosity"].using_default_value:
+    if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)
     return tensorflow
