@@ -62,6 +62,8 @@ setup(
         "heic": HEIC,
         "lite": LITE,
         "data": DATA,
+        # Needs no TensorFlow and pins Pillow below 13: BUILD_NOTES.md, "Beam".
+        "beam": ["apache-beam>=2.60", "google-crc32c>=1.5"],
         # For gRPC also tensorflow-serving-api, by hand and with --no-deps: it
         # asks for the package `tensorflow`; see docs/serving.md.
         "serving": SERVING,

@@ -133,7 +133,8 @@ def read_checkpoint(run_dir, step):
     return {
         name: reader.get_tensor(name)
         for name in reader.get_variable_to_shape_map()
-        if name not in ("_CHECKPOINTABLE_OBJECT_GRAPH", "save_counter")
+        if name.split("/")[0]
+        not in ("_CHECKPOINTABLE_OBJECT_GRAPH", "save_counter")
     }
 
 

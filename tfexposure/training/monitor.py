@@ -88,8 +88,9 @@ class Monitor:
             "perf/seconds_per_step": seconds,
             "perf/peak_memory_gib": _peak_memory() / 2**30,
             "perf/undone_steps": undone,
+            # A variable may be mirrored, which float() does not take.
             "optimizer/learning_rate": float(
-                state.generator_optimizer.learning_rate
+                tf.convert_to_tensor(state.generator_optimizer.learning_rate)
             ),
             "metrics/discriminator_accuracy": values["accuracy"],
         }
