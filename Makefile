@@ -11,6 +11,9 @@ BIN := $(VENV)/bin
 # tensorflow-cpu: the same TensorFlow without a gigabyte of GPU kernels.
 # `make EXTRAS=gpu,lite,dev` on a machine with NVIDIA GPUs.
 EXTRAS ?= cpu,lite,jax,dev,data
+# These ask for the package `tensorflow`, over whose files tensorflow-cpu lies;
+# what else they need is here already.
+NO_DEPS := tensorflow-hub tf-keras tensorflow-serving-api
 
 .PHONY: demo test lint format install clean
 
@@ -38,10 +41,13 @@ $(VENV)/.installed: setup.py
 	  { echo "tfexposure needs Python 3.11 or newer: make PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
 	  { echo "Python's venv module is missing: apt install python3-venv"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable ".[$(EXTRAS)]"
+	@echo "Installing into $(VENV); this takes a minute or two ..."
+	@{ $(PYTHON) -m venv $(VENV) && \
+	  $(BIN)/python -m pip install --upgrade pip && \
+	  $(BIN)/python -m pip install --editable ".[$(EXTRAS)]" "setuptools<82" && \
+	  $(BIN)/python -m pip install --no-deps $(NO_DEPS); \
+	} > install.log 2>&1 || { tail -30 install.log; exit 1; }
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(DEMO) build dist *.egg-info
+	rm -rf $(VENV) $(DEMO) build dist *.egg-info install.log
