@@ -42,6 +42,7 @@ def make_manifest(network, run=None, **more) -> dict:
         "exact_tiles": network.halo is not None,
         "thumbnail": network.thumbnail and network.thumbnail[0],
         "values": "float32, RGB, sRGB-encoded, in [0, 1]",
+        **network.notes,
         **more,
     }
 

@@ -9,7 +9,12 @@ import tensorflow as tf
 
 from tfexposure.field_of_view import tile_halo
 from tfexposure.generator import UNetGenerator
-from tfexposure.natural import THUMBNAIL_SIZE, NaturalRestorer
+from tfexposure.natural import (
+    SHARE_FROM,
+    SHARE_TO,
+    THUMBNAIL_SIZE,
+    NaturalRestorer,
+)
 from tfexposure.serving.folding import fold
 
 
@@ -29,6 +34,7 @@ class Network:
         shrink: function of whole photos, float32 (N, H, W, 3) in [0, 1], to
             their thumbnails.
         look: function of thumbnails to the tuple of what `restore` needs.
+        notes: dict of further entries for the manifest.
     """
 
     restore: Callable
@@ -38,6 +44,7 @@ class Network:
     thumbnail: tuple | None = None
     shrink: Callable | None = None
     look: Callable | None = None
+    notes: dict = dataclasses.field(default_factory=dict)
 
     def restore_tile(self, image, thumbnail=None):
         """Restores a window, given its photo's thumbnail if it needs one."""
@@ -101,6 +108,8 @@ def _natural(restorer):
         thumbnail=(THUMBNAIL_SIZE, THUMBNAIL_SIZE, 6),
         shrink=restorer.thumbnail,
         look=lambda thumbnail: restorer.summarize(thumbnail, training=False),
+        # For clients that make the thumbnail themselves.
+        notes={"clip_share": [SHARE_FROM, SHARE_TO]},
     )
 
 
