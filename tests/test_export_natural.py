@@ -1,0 +1,97 @@
+"""The natural model, which looks at the whole photo, in both formats."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from serving_models import picture
+
+from tfexposure import serving
+from tfexposure.errors import UserError
+from tfexposure.natural import NaturalRestorer
+from tfexposure.serving import lite
+
+pytestmark = pytest.mark.tf_only
+
+
+@pytest.fixture(scope="module")
+def restorer():
+    """Two levels only: a halo of 24 pixels, so that small photos are tiled."""
+    tf.keras.utils.set_random_seed(0)
+    model = NaturalRestorer(
+        summary_widths=(4, 4, 4, 4, 4), code_size=8, filler_widths=(4, 6)
+    )
+    model.build()
+    random = np.random.default_rng(0)
+    for weight in model.weights:
+        # Those that start at zero would hide half of the network.
+        if not np.any(weight):
+            weight.assign(random.normal(0, 0.05, weight.shape))
+    return model
+
+
+@pytest.fixture(scope="module")
+def saved(restorer, tmp_path_factory):
+    base = tmp_path_factory.mktemp("natural")
+    return serving.export_saved_model(restorer, base, 1, tile=32)
+
+
+def test_clients_send_only_the_photo(saved, restorer):
+    call = tf.saved_model.load(str(saved)).signatures["serving_default"]
+    side = 32 + 2 * restorer.halo
+    for size in [(1, 1), (33, 50), (side + 40, side + 9)]:
+        image = picture(*size, count=2)
+        np.testing.assert_allclose(
+            call(image=tf.constant(image))["restored"],
+            restorer(image),
+            atol=1e-4,
+        )
+
+
+def test_tiles_come_with_the_photo_s_thumbnail(saved, restorer):
+    call = tf.saved_model.load(str(saved)).signatures["serving_tile"]
+    image = picture(90, 70)
+    thumbnail = restorer.thumbnail(image)
+    restored = call(
+        image=tf.constant(image[:, :40]), thumbnail=tf.constant(thumbnail)
+    )
+    np.testing.assert_allclose(
+        restored["restored"], restorer((image[:, :40], thumbnail)), atol=1e-4
+    )
+    # Which is not what the part would be by itself.
+    alone = np.asarray(restorer(image[:, :40]))
+    assert np.abs(alone - restored["restored"]).max() > 1e-3
+    manifest = json.loads(
+        (saved / "assets.extra" / "manifest.json").read_text()
+    )
+    assert manifest["thumbnail"] == 128
+    assert (manifest["halo"], manifest["stride"]) == (restorer.halo, 4)
+
+
+@pytest.mark.parametrize("size", [None, 64])
+def test_a_tflite_file_takes_both(restorer, size):
+    network = serving.network_of(restorer)
+    model = lite.LiteModel(serving.convert_to_tflite(network, size=size))
+    image = picture(size or 33, size or 50)
+    thumbnail = np.asarray(restorer.thumbnail(image))
+    np.testing.assert_allclose(
+        model(image=image, thumbnail=thumbnail),
+        restorer((image, thumbnail)),
+        atol=1e-4,
+    )
+
+
+def test_weights_are_loaded_from_their_file(tmp_path):
+    model = NaturalRestorer()
+    model.build()
+    model.weights[0].assign(model.weights[0].value + 1)
+    path = tmp_path / "best.weights.h5"
+    model.save_weights(path)
+    loaded = serving.load_natural(path)
+    np.testing.assert_array_equal(loaded.generator.weights[0], model.weights[0])
+    assert loaded.weights == "best.weights.h5" and loaded.step is None
+    json.dumps(loaded.config)  # It travels in the manifest.
+    path.write_text("nothing")
+    with pytest.raises(UserError, match="best.weights.h5: does not hold"):
+        serving.load_natural(path)

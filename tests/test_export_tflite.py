@@ -1,0 +1,201 @@
+"""TFLite files: every precision against Keras, and what is refused."""
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from serving_models import answer, make_generator, picture
+
+from tfexposure import serving
+from tfexposure.errors import UserError
+from tfexposure.serving import lite, report, scoring, tflite
+from tfexposure.serving.restoring import LoadedRun
+
+pytestmark = pytest.mark.tf_only
+
+
+@pytest.fixture(scope="module")
+def generator():
+    return make_generator()
+
+
+@pytest.fixture(scope="module")
+def network(generator):
+    return serving.network_of(generator)
+
+
+@pytest.fixture(scope="module")
+def dynamic(network):
+    return serving.convert_to_tflite(network)
+
+
+@pytest.fixture(scope="module")
+def fixed(network):
+    return serving.convert_to_tflite(network, size=64)
+
+
+def psnr(first, second):
+    return -10 * np.log10(np.mean((first - second) ** 2))
+
+
+def test_any_size_equals_keras(dynamic, generator):
+    model = lite.LiteModel(dynamic)
+    for size in [(1, 1), (1, 7), (16, 16), (33, 50), (64, 20)]:
+        image = picture(*size, count=2)
+        np.testing.assert_allclose(
+            model(image=image), answer(generator, image), atol=1e-4
+        )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        dict(norm="instance", field_of_view=47),
+        dict(upsampling="resize", skip="add", field_of_view=70),
+    ],
+    ids=str,
+)
+def test_other_generators_are_converted_too(options):
+    generator = make_generator(**options)
+    network = serving.network_of(generator)
+    image = picture(19, 30)
+    model = lite.LiteModel(serving.convert_to_tflite(network))
+    np.testing.assert_allclose(
+        model(image=image), answer(generator, image), atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("precision", tflite.PRECISIONS[1:])
+def test_lower_precisions_stay_near_keras(precision, generator):
+    network = serving.network_of(generator, shuffle=precision != "int16x8")
+    examples = [{"image": picture(64, 64, seed=seed)} for seed in range(6)]
+    contents = serving.convert_to_tflite(network, precision, 64, examples[1:])
+    image = examples[0]["image"]
+    model = lite.LiteModel(contents)
+    floor = tflite.QUALITY_FLOORS[precision]
+    found = psnr(model(image=image), answer(generator, image))
+    # Less than float32, or the file is not what it says.
+    assert floor <= found < 130
+    assert len(contents) < 0.8 * len(
+        serving.convert_to_tflite(network, size=64)
+    )
+    pixels = np.uint8 if precision == "int8" else np.float32
+    assert model.inputs["image"]["dtype"] == pixels
+    assert model.outputs["restored"]["dtype"] == pixels
+    obstacles = lite.gpu_obstacles(contents)
+    assert ("16-bit integers" in obstacles) == (precision == "int16x8")
+
+
+def test_gpu_delegates_want_a_fixed_size(dynamic, fixed):
+    assert lite.gpu_obstacles(fixed) == []
+    assert "SHAPE is not supported" in lite.gpu_obstacles(dynamic)
+    assert "sizes are known only at run time" in lite.gpu_obstacles(dynamic)
+
+
+def test_a_file_without_its_weights_is_refused(fixed, network, monkeypatch):
+    lite.check_contents(fixed, network, "float32")
+    wide = serving.network_of(make_generator(filters=16))
+    with pytest.raises(UserError, match="the conversion lost some"):
+        lite.check_contents(fixed, wide, "float32")
+
+
+def test_a_file_that_answers_something_else_is_refused(fixed, network):
+    lite.compare(fixed, network, 64)
+    other = make_generator()
+    other.output_block.layer.bias.assign([5.0, 5.0, 5.0])
+    with pytest.raises(UserError, match="differs from TensorFlow's by"):
+        lite.compare(fixed, serving.network_of(other), 64)
+
+
+def test_wrong_arguments_are_named(network):
+    with pytest.raises(ValueError, match="`precision`"):
+        serving.convert_to_tflite(network, "int4")
+    with pytest.raises(ValueError, match="`size`.*multiple of 16"):
+        serving.convert_to_tflite(network, size=100)
+    with pytest.raises(ValueError, match="`examples`"):
+        serving.convert_to_tflite(network, "int8", 64)
+
+
+def test_the_manifest_travels_in_the_file(dynamic, network, tmp_path):
+    manifest = serving.make_manifest(network, precision="float32")
+    path = serving.write_tflite(tmp_path / "a.tflite", dynamic, manifest)
+    with zipfile.ZipFile(path) as members:
+        assert json.loads(members.read("manifest.json")) == manifest
+    # The model itself is untouched, and runs.
+    assert path.read_bytes()[: len(dynamic)] == dynamic
+    image = picture(20, 30)
+    np.testing.assert_array_equal(
+        lite.LiteModel(path.read_bytes())(image=image),
+        lite.LiteModel(dynamic)(image=image),
+    )
+    first = path.read_bytes()
+    serving.write_tflite(path, dynamic, manifest)
+    assert path.read_bytes() == first
+
+
+def test_a_file_below_the_floor_is_refused_unless_forced(
+    generator, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(tflite.QUALITY_FLOORS, "dynamic_int8", 200.0)
+    loaded = LoadedRun(generator, {}, 3, "averaged")
+    examples = report.Examples(None, 4, 64, {})
+    arguments = (loaded, "dynamic_int8", 64, examples, tmp_path)
+    row, reason = report.export_one(*arguments)
+    assert "below the 200.0 dB" in reason and not list(tmp_path.iterdir())
+    row, reason = report.export_one(*arguments, force=True)
+    assert reason is None
+    path = tmp_path / "generator-3-dynamic_int8-64.tflite"
+    assert path.exists()
+    table = report.table([row])
+    assert path.name in table and str(row["psnr_db"]) in table
+
+
+def test_scores_are_those_of_known_pictures(fixed, network, monkeypatch):
+    inputs = [{"image": picture(64, 64, seed=seed)} for seed in range(2)]
+    exact = scoring.score(fixed, network, inputs, repeats=1)
+    assert exact["psnr_db"] > 120 and exact["delta_e"] < 0.01
+    assert exact["photos"] == 2
+    assert exact["megabytes"] == round(len(fixed) / 1e6, 3)
+
+    class Darker(lite.LiteModel):
+        def __call__(self, **inputs):
+            return super().__call__(**inputs) - np.float32(0.1)
+
+    monkeypatch.setattr(scoring, "LiteModel", Darker)
+    darker = scoring.score(fixed, network, inputs, repeats=1)
+    assert abs(darker["psnr_db"] - 20) < 0.05
+    assert darker["delta_e"] > 5
+
+
+def test_ciede2000_is_that_of_scikit_image():
+    from skimage.color import deltaE_ciede2000, rgb2lab
+
+    random = np.random.default_rng(0)
+    first, second = random.uniform(0, 1, (2, 2000, 3))
+    first[:3] = [[0, 0, 0], [1, 1, 1], [0.5, 0.5, 0.5]]
+    second[:2] = [[0, 0, 0], [0.2, 0.2, 0.2]]
+    expected = deltaE_ciede2000(rgb2lab(first), rgb2lab(second))
+    np.testing.assert_allclose(
+        scoring.ciede2000(first, second), expected, atol=1e-3
+    )
+
+
+def test_photos_are_read_upright_and_evenly(tmp_path):
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    for index in range(5):
+        pixels = np.zeros((40, 60, 3), "uint8")
+        pixels[:20] = 50 * index
+        Image.fromarray(pixels).save(tmp_path / f"{index}.jpg", exif=exif)
+    images = scoring.read_examples(tmp_path, 16, limit=3)
+    assert [image.shape for image in images] == [(1, 16, 16, 3)] * 3
+    # The bright half was stored above and is seen below.
+    assert images[2][0, 12].mean() > 0.4 > 0.1 > images[2][0, 3].mean()
+    (tmp_path / "2.jpg").write_text("no photo")
+    with pytest.raises(UserError, match="2.jpg: not a readable photo"):
+        scoring.read_examples(tmp_path, 16)
+    with pytest.raises(UserError, match="at least two photos"):
+        scoring.read_examples(tmp_path / "none", 16)
