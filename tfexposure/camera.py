@@ -67,18 +67,21 @@ class Recipe:
         noise: greatest standard deviation of sensor noise, in display values.
         lit: share of photos whose highlights are lifted to white first: good
             photos of real scenes have lamps and skies that are white.
+        dim: share of camera curves whose photo is darkened first: who exposes
+            for the highlights keeps the rest darker than the average photo.
         jpeg_share: share of photos saved as JPEG once.
         jpeg_quality: least and greatest quality of that JPEG.
     """
 
-    tau_min: float = 0.15
+    tau_min: float = 0.12
     tau_fixed: float = 0.0
     untouched: float = 0.2
     gamma_share: float = 0.4
     srgb_share: float = 0.1
     balance: float = 0.15
     noise: float = 0.008
-    lit: float = 0.35
+    lit: float = 0.2
+    dim: float = 0.6
     jpeg_share: float = 0.8
     jpeg_quality: tuple = (70, 98)
 
@@ -185,6 +188,10 @@ def _draw_camera(rng, recipe):
     # Never brighter than the photo: its own whites would become false clips.
     gains = np.array([red, 1.0, blue])
     gains /= gains.max()
+    # Then the overexposed frame lies between the photo and `tau` above it.
+    dark = tau ** rng.uniform(0.0, 0.5)
+    if kind >= recipe.gamma_share + recipe.srgb_share:
+        gains *= dark if rng.uniform() < recipe.dim else 1.0
     lift = rng.uniform(0.1, 0.5) * (rng.uniform() < recipe.lit)
     target, exposed = exposure_tables(encode, tau, gains, lift)
     low, high = recipe.jpeg_quality

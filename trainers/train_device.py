@@ -4,7 +4,7 @@
         --run_dir=runs/natural --minutes=9
 
 The same command continues a run where it stopped. `trainers/pack_photos.py`
-makes the array file.
+makes the array file. docs/gpu.md has the whole command for a borrowed GPU.
 """
 
 import dataclasses
@@ -14,6 +14,12 @@ from pathlib import Path
 
 from absl import app, flags
 
+_MODEL = flags.DEFINE_enum(
+    "model",
+    "natural",
+    ["natural", "paper"],
+    "The blind model of the package, or the paper's generator and its GAN.",
+)
 _PHOTOS = flags.DEFINE_string(
     "photos", None, "Array file of pack_photos.", required=True
 )
@@ -23,21 +29,28 @@ _RUN_DIR = flags.DEFINE_string(
 _MINUTES = flags.DEFINE_float("minutes", 9.0, "Wall time of the steps.")
 _STEPS = flags.DEFINE_integer("steps", 20_000, "Last step, end of the decay.")
 _BATCH = flags.DEFINE_integer("batch_size", 16, "Photos per step.")
-_CROPS = flags.DEFINE_integer(
-    "crops", 8, "Crops per step for the local network: the most clipped."
-)
-_CROP = flags.DEFINE_integer("crop_size", 128, "Side of the crops, in pixels.")
 _VIEW = flags.DEFINE_integer("view_size", 256, "Side of the photos' views.")
-_RATE = flags.DEFINE_float("learning_rate", 1e-3, "Of Adam, at its highest.")
+_CROPS = flags.DEFINE_integer(
+    "crops", 8, "natural: crops per step for the local network."
+)
+_CROP = flags.DEFINE_integer(
+    "crop_size", 128, "natural: side of those crops, in pixels."
+)
+_RATE = flags.DEFINE_float(
+    "learning_rate", 0, "At its highest; 0: 1e-3 (natural), 2e-4 (paper)."
+)
 _WARMUP = flags.DEFINE_integer("warmup", 300, "Steps of rising learning rate.")
-_DECAY = flags.DEFINE_float("weight_decay", 1e-4, "Of AdamW.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of weights, photos and cameras.")
 _WEIGHTS = flags.DEFINE_string(
-    "weights", "{}", "JSON of loss weights that differ from the defaults."
+    "weights",
+    "{}",
+    "JSON of loss weights that differ from the defaults: fields of "
+    "NaturalWeights, or of LossConfig for the paper's.",
 )
 _RECIPE = flags.DEFINE_string(
     "recipe", "{}", "JSON of camera.Recipe fields that differ."
 )
+_FILTERS = flags.DEFINE_integer("filters", 32, "paper: width of both networks.")
 _INIT = flags.DEFINE_string("init", "", "Weights file to begin with.")
 _THREADS = flags.DEFINE_integer("threads", 0, "CPU threads; 0: all cores.")
 _VALIDATE = flags.DEFINE_float(
@@ -46,6 +59,9 @@ _VALIDATE = flags.DEFINE_float(
 _PEAK = flags.DEFINE_float(
     "peak_tflops", 0, "The device's peak, for the printed share."
 )
+
+# What a run may be continued with other values of.
+_NOT_SETTINGS = ("photos", "run_dir", "minutes", "threads", "validate_minutes")
 
 
 def main(_):
@@ -58,40 +74,27 @@ def main(_):
     import keras
 
     from tfexposure import camera
-    from tfexposure.natural import NaturalRestorer
-    from tfexposure.training.device import (
-        loop,
-        objectives,
-        photos,
-        state,
-        validation,
-    )
+    from tfexposure.training.device import loop, photos, state, validation
 
     state.seed_weights(_SEED.value)
-    recipe = camera.Recipe(**json.loads(_RECIPE.value))
-    weights = objectives.NaturalWeights(**json.loads(_WEIGHTS.value))
+    make = {"natural": _natural, "paper": _paper}[_MODEL.value]
+    trainer, recipe, weights, flops = make()
+    if _INIT.value:
+        trainer.model.load_weights(_INIT.value)
+
     run_dir = Path(_RUN_DIR.value)
     run_dir.mkdir(parents=True, exist_ok=True)
     settings = {
-        name: flags.FLAGS[name].value
-        for name in (
-            "steps",
-            "batch_size",
-            "crops",
-            "crop_size",
-            "view_size",
-            "learning_rate",
-            "warmup",
-            "weight_decay",
-            "seed",
-            "init",
-        )
+        flag.name: flag.value
+        for flag in flags.FLAGS.get_key_flags_for_module(__name__)
+        if flag.name not in _NOT_SETTINGS
     }
     settings["recipe"] = dataclasses.asdict(recipe)
     settings["weights"] = dataclasses.asdict(weights)
-    (run_dir / "settings.json").write_text(json.dumps(settings, indent=1))
+    text = json.dumps(settings, indent=1)
+    (run_dir / "settings.json").write_text(text, encoding="utf-8")
 
-    room = (_VIEW.value - _CROP.value) // 2 + 1
+    room = max(_VIEW.value - _CROP.value, 0) // 2 + 1
 
     def draw(rng, count):
         drawn = camera.draw_cameras(rng, count, recipe)
@@ -105,41 +108,110 @@ def main(_):
         _VIEW.value,
         _SEED.value,
     )
+    print(
+        f"{trainer.model.count_params():,} parameters, "
+        f"backend {keras.backend.backend()}"
+    )
+    try:
+        loop.train(
+            trainer,
+            batches,
+            run_dir,
+            _STEPS.value,
+            _MINUTES.value,
+            validation.load_sets(_PHOTOS.value),
+            validate_minutes=_VALIDATE.value,
+            log=lambda line: print(line, flush=True),
+            flops_per_step=flops,
+            peak=_PEAK.value * 1e12 or None,
+        )
+    finally:
+        batches.close()
+
+
+def _natural():
+    """Makes the trainer of the natural model, its recipe, weights, FLOPs."""
+    import keras
+
+    from tfexposure import camera
+    from tfexposure.natural import NaturalRestorer
+    from tfexposure.training.device import objectives, state
+
+    recipe = camera.Recipe(**json.loads(_RECIPE.value))
+    weights = objectives.NaturalWeights(**json.loads(_WEIGHTS.value))
     model = NaturalRestorer()
     model.build()
-    if _INIT.value:
-        model.load_weights(_INIT.value)
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0,
-        _STEPS.value - _WARMUP.value,
-        alpha=0.01,
-        warmup_target=_RATE.value,
-        warmup_steps=_WARMUP.value,
-    )
     optimizer = keras.optimizers.AdamW(
-        rate, weight_decay=_DECAY.value, global_clipnorm=1.0
+        _schedule(1e-3), weight_decay=1e-4, global_clipnorm=1.0
     )
-    trainer = state.Trainer(
-        model,
-        optimizer,
-        objectives.expose_batch,
-        lambda model, batch: objectives.natural_terms(
+    # Forward, and twice as much backward.
+    flops = 3 * (
+        _BATCH.value * model.flops_per_photo
+        + _CROPS.value * _CROP.value**2 * model.flops_per_pixel
+    )
+
+    def terms(batch):
+        return objectives.natural_terms(
             model, batch, weights, _CROP.value, _CROPS.value
-        ),
+        )
+
+    trainer = state.Trainer(
+        {"loss": (model, optimizer)}, objectives.expose_batch, terms
     )
-    print(
-        f"{model.count_params():,} parameters, backend", keras.backend.backend()
+    return trainer, recipe, weights, flops
+
+
+def _paper():
+    """Makes the trainer of the paper's GAN, its recipe and weights."""
+    import keras
+
+    from tfexposure import camera
+    from tfexposure.config import LossConfig
+    from tfexposure.discriminator import PatchDiscriminator
+    from tfexposure.generator import UNetGenerator
+    from tfexposure.perceptual import vgg19_features
+    from tfexposure.training.device import paper, state
+
+    recipe = {"tau_fixed": 0.5} | paper.PAPER_RECIPE
+    recipe = camera.Recipe(**(recipe | json.loads(_RECIPE.value)))
+    loss = LossConfig(**json.loads(_WEIGHTS.value))
+    generator = UNetGenerator(filters=_FILTERS.value)
+    discriminator = PatchDiscriminator(filters=_FILTERS.value)
+    side = _VIEW.value
+    picture = keras.KerasTensor((1, side, side, 3))
+    generator(picture)
+    discriminator((picture, picture))
+    features = None
+    if loss.perceptual_weight:
+        features = vgg19_features(loss.vgg19_weights)
+
+    def terms(batch):
+        return paper.paper_terms(
+            loss, generator, discriminator, features, batch
+        )
+
+    players = {
+        name: (network, keras.optimizers.Adam(_schedule(2e-4), beta_1=0.5))
+        for name, network in (
+            ("generator", generator),
+            ("discriminator", discriminator),
+        )
+    }
+    trainer = state.Trainer(
+        players, paper.expose_batch, terms, [features] if features else []
     )
-    loop.train(
-        trainer,
-        batches,
-        run_dir,
-        _STEPS.value,
-        _MINUTES.value,
-        validation.load_sets(_PHOTOS.value),
-        validate_minutes=_VALIDATE.value,
-        log=lambda line: print(line, flush=True),
-        peak=_PEAK.value * 1e12 or None,
+    return trainer, recipe, loss, None
+
+
+def _schedule(highest):
+    import keras
+
+    return keras.optimizers.schedules.CosineDecay(
+        0.0,
+        max(_STEPS.value - _WARMUP.value, 1),
+        alpha=0.01,
+        warmup_target=_RATE.value or highest,
+        warmup_steps=_WARMUP.value,
     )
 
 

@@ -1,4 +1,4 @@
-"""What is minimised: the `natural` model's objective, in `keras.ops`.
+"""The `natural` model's objective, in `keras.ops`.
 
 All terms are means over the batch of images in [0, 1], so a term of 0.04 is an
 error of a twenty-fifth of the range.
@@ -40,7 +40,7 @@ class NaturalWeights:
     chroma: float = 0.5
     gradient: float = 1.0
     distribution: float = 0.5
-    highlight: float = 1.2
+    highlight: float = 0.8
 
 
 def expose_batch(batch):

@@ -1,9 +1,9 @@
 """A run's state in one file, and the step that advances it on any backend.
 
-`Trainer` holds Keras variables: the network, its average (EMA), the optimiser,
-the draws of dropout. Under TensorFlow they are updated in place by a traced
-function; under JAX the same Python code runs inside a pure, compiled function
-from the variables' values to their next values.
+`Trainer` holds Keras variables: networks, optimisers, the draws of dropout and
+noise. Under TensorFlow they are updated in place by a traced function; under
+JAX the same Python code runs inside a pure, compiled function from the
+variables' values to their next values.
 """
 
 import io
@@ -15,6 +15,7 @@ import numpy as np
 
 from tfexposure.config import write_atomically
 from tfexposure.errors import UserError
+from tfexposure.layers import update_spectral_norms
 
 
 def seed_weights(seed):
@@ -27,30 +28,43 @@ def seed_weights(seed):
 
 
 class Trainer:
-    """One network, its optimiser and its running average.
+    """Networks, their optimisers, and the first one's running average.
 
     Args:
-        model: built keras.Model.
-        optimizer: keras.optimizers.Optimizer.
+        players: dict: name of a loss -> (built keras.Model, optimiser). Each
+            network descends its own loss, all from one forward pass. The first
+            network is the product; a discriminator may follow.
         prepare: function of the batch's arrays -> dict of tensors; holds no
             weights.
-        terms: function (model, prepared) -> dict of scalars with `loss`.
+        terms: function of what `prepare` gave -> dict of scalars, in it every
+            player's loss.
+        frozen: further networks that `terms` uses and nobody trains.
         ema: float in [0, 1), the share of the average kept at each step;
             ramped up from 0, so that the first steps are forgotten.
     """
 
-    def __init__(self, model, optimizer, prepare, terms, ema=0.999):
-        self.model, self.optimizer = model, optimizer
+    def __init__(self, players, prepare, terms, frozen=(), ema=0.999):
+        self.players = players
         self.prepare, self.terms = prepare, terms
-        self.ema = ema
-        optimizer.build(model.trainable_variables)
-        self.averages = [np.array(value) for value in model.trainable_variables]
+        self.frozen, self.ema = frozen, ema
+        for network, optimizer in players.values():
+            optimizer.build(network.trainable_variables)
+        self.model = next(iter(players.values()))[0]
+        self.averages = [
+            np.array(value) for value in self.model.trainable_variables
+        ]
         self.step = 0
         backend = keras.backend.backend()
         if backend not in ("tensorflow", "jax"):
             raise UserError(f"no training on the Keras backend {backend!r}")
         make = {"tensorflow": _tensorflow_step, "jax": _jax_step}[backend]
         self._advance = make(self)
+
+    def variables(self):
+        """Yields (name, Keras variables) of all that the next step needs."""
+        for name, (network, optimizer) in self.players.items():
+            yield f"model-{name}", network.variables
+            yield f"optimizer-{name}", optimizer.variables
 
     def advance(self, batch):
         """Takes one step; returns the terms as device scalars."""
@@ -85,12 +99,9 @@ class Trainer:
             notes: JSON-able dict kept with it.
         """
         arrays = {
-            f"model/{index}": np.asarray(value)
-            for index, value in enumerate(self.model.variables)
-        }
-        arrays |= {
-            f"optimizer/{index}": np.asarray(value)
-            for index, value in enumerate(self.optimizer.variables)
+            f"{name}/{index}": np.asarray(value)
+            for name, variables in self.variables()
+            for index, value in enumerate(variables)
         }
         arrays |= {
             f"average/{index}": value
@@ -109,10 +120,7 @@ class Trainer:
             UserError: if the file does not fit this network.
         """
         with np.load(path) as arrays:
-            for name, variables in (
-                ("model", self.model.variables),
-                ("optimizer", self.optimizer.variables),
-            ):
+            for name, variables in self.variables():
                 count = sum(key.startswith(f"{name}/") for key in arrays)
                 if count != len(variables):
                     raise UserError(
@@ -139,17 +147,24 @@ class Trainer:
 def _tensorflow_step(trainer):
     import tensorflow as tf
 
-    variables = trainer.model.trainable_variables
     # On a CPU, XLA is five times faster at the many small operations of the
     # recipe, and half as fast at convolutions.
     prepare = tf.function(trainer.prepare, jit_compile=True, autograph=False)
+    players = trainer.players
 
     @tf.function(autograph=False)
     def update(batch):
-        with tf.GradientTape() as tape:
-            terms = trainer.terms(trainer.model, batch)
-        gradients = tape.gradient(terms["loss"], variables)
-        trainer.optimizer.apply(gradients, variables)
+        for network, _ in players.values():
+            update_spectral_norms(network)
+        with tf.GradientTape(persistent=True) as tape:
+            terms = trainer.terms(batch)
+        gradients = {
+            name: tape.gradient(terms[name], network.trainable_variables)
+            for name, (network, _) in players.items()
+        }
+        del tape
+        for name, (network, optimizer) in players.items():
+            optimizer.apply(gradients[name], network.trainable_variables)
         return terms
 
     def advance(batch):
@@ -162,40 +177,91 @@ def _tensorflow_step(trainer):
 def _jax_step(trainer):
     import jax
 
-    model, optimizer = trainer.model, trainer.optimizer
-    trained = model.trainable_variables
-    known = {id(variable) for variable in trained}
-    others = [v for v in model.variables if id(v) not in known]
+    players = trainer.players
+    trained = {
+        name: net.trainable_variables for name, (net, _) in players.items()
+    }
+    known = {id(v) for variables in trained.values() for v in variables}
+    moving = [
+        variable
+        for network, _ in players.values()
+        for variable in network.variables
+        if id(variable) not in known
+    ]
+    fixed = [v for network in trainer.frozen for v in network.variables]
+    optimizers = {name: opt for name, (_, opt) in players.items()}
 
-    def loss_of(trained_values, other_values, batch):
-        mapping = [*zip(trained, trained_values, strict=True)]
-        mapping += zip(others, other_values, strict=True)
+    def stateless(function, values, moving_values, fixed_values):
+        mapping = [*zip(moving, moving_values, strict=True)]
+        mapping += zip(fixed, fixed_values, strict=True)
+        for name, variables in trained.items():
+            mapping += zip(variables, values[name], strict=True)
         with keras.StatelessScope(state_mapping=mapping) as scope:
-            terms = trainer.terms(model, trainer.prepare(batch))
-        after = [
-            value if (value := scope.get_current_value(v)) is not None else old
-            for v, old in zip(others, other_values, strict=True)
+            answer = function()
+        after = [scope.get_current_value(variable) for variable in moving]
+        return answer, [
+            old if new is None else new
+            for new, old in zip(after, moving_values, strict=True)
         ]
-        return terms["loss"], (terms, after)
+
+    def update_norms():
+        for network, _ in players.values():
+            update_spectral_norms(network)
 
     @jax.jit
-    def pure(trained_values, other_values, optimizer_values, batch):
-        (_, (terms, other_values)), gradients = jax.value_and_grad(
-            loss_of, has_aux=True
-        )(trained_values, other_values, batch)
-        trained_values, optimizer_values = optimizer.stateless_apply(
-            optimizer_values, gradients, trained_values
+    def pure(values, moving_values, optimizer_values, fixed_values, batch):
+        batch = trainer.prepare(batch)
+        _, moving_values = stateless(
+            update_norms, values, moving_values, fixed_values
         )
-        return trained_values, other_values, optimizer_values, terms
 
-    groups = trained, others, optimizer.variables
+        def losses_of(values):
+            terms, after = stateless(
+                lambda: trainer.terms(batch),
+                values,
+                moving_values,
+                fixed_values,
+            )
+            return {name: terms[name] for name in players}, (terms, after)
+
+        losses, back, (terms, moving_values) = jax.vjp(
+            losses_of, values, has_aux=True
+        )
+        values, optimizer_values = dict(values), dict(optimizer_values)
+        gradients = {
+            name: back(
+                {
+                    other: jax.numpy.full_like(loss, other == name)
+                    for other, loss in losses.items()
+                }
+            )[0][name]
+            for name in players
+        }
+        for name, optimizer in optimizers.items():
+            values[name], optimizer_values[name] = optimizer.stateless_apply(
+                optimizer_values[name], gradients[name], values[name]
+            )
+        return values, moving_values, optimizer_values, terms
+
+    def values_of(variables):
+        return [variable.value for variable in variables]
+
+    def assign(variables, values):
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
 
     def advance(batch):
-        values = [[v.value for v in group] for group in groups]
-        *values, terms = pure(*values, batch)
-        for group, after in zip(groups, values, strict=True):
-            for variable, value in zip(group, after, strict=True):
-                variable.assign(value)
+        values, moving_values, optimizer_values, terms = pure(
+            {name: values_of(group) for name, group in trained.items()},
+            values_of(moving),
+            {n: values_of(opt.variables) for n, opt in optimizers.items()},
+            values_of(fixed),
+            batch,
+        )
+        assign(moving, moving_values)
+        for name, optimizer in optimizers.items():
+            assign(trained[name], values[name])
+            assign(optimizer.variables, optimizer_values[name])
         return terms
 
     return advance

@@ -122,7 +122,8 @@ def score(figures):
         "brackets/psnr",
         "brackets/gain",
     )
-    return float(np.mean([figures[name] for name in names]))
+    # A set of too few clipped pixels has no figure for them.
+    return float(np.nanmean([figures[name] for name in names]))
 
 
 def _score(restored, wanted, tau):
