@@ -10,6 +10,17 @@ from PIL import Image
 pytestmark = pytest.mark.tf_only
 
 STEPS = 2
+TRAINING = (
+    "--run_dir=run",
+    "--data.source=manifest.jsonl",
+    "--data.crop_size=32",
+    "--generator.filters=4",
+    "--discriminator.filters=4",
+    "--loss.perceptual_weight=0",
+    f"--train.steps={STEPS}",
+    "--train.global_batch_size=2",
+    "--train.log_every=1",
+)
 
 
 @pytest.fixture(scope="module")
@@ -53,15 +64,7 @@ def manifest(script, work):
 def run_dir(script, work, manifest):
     output = script(
         "trainers/train_gan.py",
-        "--run_dir=run",
-        "--data.source=manifest.jsonl",
-        "--data.crop_size=32",
-        "--generator.filters=4",
-        "--discriminator.filters=4",
-        "--loss.perceptual_weight=0",
-        f"--train.steps={STEPS}",
-        "--train.global_batch_size=2",
-        "--train.log_every=1",
+        *TRAINING,
     )
     assert "step 2/2" in output and "images/s" in output and "ETA" in output
     return work / "run"
@@ -98,15 +101,7 @@ def test_a_finished_run_is_not_trained_again(script, run_dir):
     before = (run_dir / "checkpoints" / "checkpoint").stat().st_mtime_ns
     output = script(
         "trainers/train_gan.py",
-        "--run_dir=run",
-        "--data.source=manifest.jsonl",
-        "--data.crop_size=32",
-        "--generator.filters=4",
-        "--discriminator.filters=4",
-        "--loss.perceptual_weight=0",
-        f"--train.steps={STEPS}",
-        "--train.global_batch_size=2",
-        "--train.log_every=1",
+        *TRAINING,
     )
     assert f"resumed at step {STEPS}" in output and "step 2/2" not in output
     after = (run_dir / "checkpoints" / "checkpoint").stat().st_mtime_ns
