@@ -201,3 +201,15 @@ def test_the_command_keeps_the_photo_s_metadata(
         upright = np.rot90(image, -1, (1, 2))
         expected = np.rot90(answer(trained[1].averaged, upright)[0] * 255)
         assert np.abs(np.asarray(after) - expected).mean() < 3
+
+
+def test_the_server_s_configuration_is_well_formed(repository):
+    from google.protobuf import text_format
+    from tensorflow_serving.config import model_server_config_pb2
+
+    text = (repository / "export" / "serving" / "models.config").read_text()
+    config = text_format.Parse(
+        text, model_server_config_pb2.ModelServerConfig()
+    )
+    (model,) = config.model_config_list.config
+    assert model.name == MODEL and model.base_path == "/models/exposure"
