@@ -26,6 +26,10 @@ def shuffled_epochs(records, count, seed, start):
     first, skip = divmod(start, count)
 
     def epoch_stream(epoch):
+        # Of this function's graph alone: makes the order independent of the
+        # process's seed. If that were 0, TensorFlow would ask whether the
+        # tensor below is 0, too, which a graph cannot answer.
+        tf.random.set_seed(1)
         examples = records(epoch).shuffle(
             min(_BUFFER, count),
             seed=seed * 1_000_003 + epoch,
