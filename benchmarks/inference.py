@@ -120,8 +120,12 @@ def _variants(generator, network, saved, side, inputs, threads):
     # XLA compiles neither loops of unknown shapes nor string operations, so
     # it gets the folded network itself.
     compiled = tf.function(network.restore_tile, jit_compile=True)
+    unfolded = tf.function(lambda image: generator(image, training=False))
     makers = {
         REFERENCE: lambda: lambda image: generator.predict(image, verbose=0),
+        "Keras tf.function, not folded": lambda: (
+            lambda image: unfolded(tf.constant(image)).numpy()
+        ),
         "SavedModel": lambda: (
             lambda image: call(image=tf.constant(image))["restored"].numpy()
         ),
