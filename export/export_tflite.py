@@ -22,7 +22,8 @@ flags.DEFINE_string("run_dir", None, "Folder of the training run.")
 flags.DEFINE_string(
     "natural_weights",
     None,
-    "A .weights.h5 file of the natural model, in place of a run.",
+    "A .weights.h5 file of the natural model, or shipped for the weights of "
+    "the package, in place of a run.",
 )
 flags.DEFINE_string(
     "output", None, "Folder to write to; by default exports in the run."

@@ -1,6 +1,8 @@
 """The natural model, which looks at the whole photo, in both formats."""
 
 import json
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -95,3 +97,11 @@ def test_weights_are_loaded_from_their_file(tmp_path):
     path.write_text("nothing")
     with pytest.raises(UserError, match="best.weights.h5: does not hold"):
         serving.load_natural(path)
+
+
+def test_the_weights_of_the_package_can_be_exported(restorer, monkeypatch):
+    shipped = types.ModuleType("tfexposure.pretrained")
+    shipped.load_pretrained = lambda: restorer
+    monkeypatch.setitem(sys.modules, "tfexposure.pretrained", shipped)
+    loaded = serving.load_natural("shipped")
+    assert loaded.generator is restorer and loaded.weights == "shipped"

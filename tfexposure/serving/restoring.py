@@ -12,6 +12,7 @@ from tfexposure.generator import UNetGenerator
 from tfexposure.natural import NaturalRestorer
 
 WEIGHTS = ("averaged", "live")
+SHIPPED = "shipped"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,11 +94,18 @@ def load_natural(path) -> LoadedRun:
     """Rebuilds a `NaturalRestorer` from its weights.
 
     Args:
-        path: a `.weights.h5` file.
+        path: a `.weights.h5` file, or `"shipped"` for the weights that come
+            with the package.
 
     Raises:
         UserError: if the file does not hold its weights.
     """
+    if path == SHIPPED:
+        from tfexposure.pretrained import load_pretrained
+
+        generator = load_pretrained()
+        config = {"natural": generator.get_config()}
+        return LoadedRun(generator, config, None, SHIPPED)
     path = Path(path)
     generator = NaturalRestorer()
     generator.build()
