@@ -37,13 +37,13 @@ def _pack(path):
     found = []
     for index in range(6):
         part = picture[40 * index : 40 * index + 140, 60:260]
-        found.append((f"{index}.jpg", "train", photos.to_jpeg(part, 95)))
-        found.append((f"v{index}.jpg", "valid", photos.to_jpeg(part, 95)))
+        found.append((f"{index}.jpg", "train", photos.to_bytes(part, 95)))
+        found.append((f"v{index}.jpg", "valid", photos.to_bytes(part, 95)))
     for index in range(2):
         part = picture[100 * index : 100 * index + 100, :150]
         bright = np.clip(part * 1.5, 0, 255).astype("uint8")
-        found.append((f"{index}", "over", photos.to_jpeg(bright, 95)))
-        found.append((f"{index}", "reference", photos.to_jpeg(part, 95)))
+        found.append((f"{index}", "over", photos.to_bytes(bright, 95)))
+        found.append((f"{index}", "reference", photos.to_bytes(part, 95)))
     with open(path, "wb") as file:
         photos.write_photos(file, found)
 

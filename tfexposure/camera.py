@@ -81,7 +81,7 @@ class Recipe:
     balance: float = 0.15
     noise: float = 0.008
     lit: float = 0.2
-    dim: float = 0.6
+    dim: float = 0.4
     jpeg_share: float = 0.8
     jpeg_quality: tuple = (70, 98)
 

@@ -87,18 +87,18 @@ def clip_mask(image):
 
 
 def tone_curve(image, slopes):
-    """Applies one rising curve per photo and channel, linear between `KNOTS`.
+    """Applies one rising curve per photo, linear between `KNOTS`.
 
     Args:
         image: (N, H, W, 3) in [0, 1].
-        slopes: (N, len(KNOTS) - 1, 3), positive.
+        slopes: (N, len(KNOTS) - 1), positive.
 
     Returns:
         (N, H, W, 3), 0 at 0.
     """
     total = 0.0
     for index, (low, high) in enumerate(zip(KNOTS, KNOTS[1:], strict=False)):
-        slope = ops.reshape(slopes[:, index], (-1, 1, 1, 3))
+        slope = ops.reshape(slopes[:, index], (-1, 1, 1, 1))
         total = total + slope * ops.clip(image - low, 0.0, high - low)
     return total
 
@@ -142,10 +142,7 @@ class PhotoSummary(keras.layers.Layer):
         self.drop = layers.Dropout(dropout)
         self.code = layers.Dense(code_size, activation="relu")
         self.gain = layers.Dense(1, kernel_initializer="zeros")
-        self.shape = layers.Dense(
-            (len(KNOTS) - 1) * 3, kernel_initializer="zeros"
-        )
-        self.common = layers.Dense(len(KNOTS) - 1, kernel_initializer="zeros")
+        self.bends = layers.Dense(len(KNOTS) - 1, kernel_initializer="zeros")
 
     def call(self, thumbnail, training=False):
         picture, clipped = thumbnail[..., :3], thumbnail[..., 3:]
@@ -166,12 +163,9 @@ class PhotoSummary(keras.layers.Layer):
         )
         features = self.drop(features, training=training)
         code = self.code(self.hidden(features))
-        pieces = len(KNOTS) - 1
-        log_slopes = (
-            ops.expand_dims(self.gain(code), 1)
-            + ops.expand_dims(self.common(code), -1)
-            + 0.3 * ops.reshape(self.shape(code), (-1, pieces, 3))
-        )
+        # One curve for all channels: cameras have one, and a curve for each
+        # would tint photos of one colour.
+        log_slopes = self.gain(code) + self.bends(code)
         return ops.exp(ops.clip(log_slopes, -4.0, 2.0)), code
 
     @staticmethod
@@ -368,7 +362,7 @@ class NaturalRestorer(keras.Model):
         return thumbnails_of(image)
 
     def summarize(self, thumbnail, training=False):
-        """Returns the tone curve's slopes (N, pieces, 3) and the code."""
+        """Returns the tone curve's slopes (N, pieces) and the code."""
         return self.summary_branch(thumbnail, training=training)
 
     def restore(self, image, slopes, code, training=False):

@@ -28,10 +28,16 @@ _SHORT_SIDE = flags.DEFINE_integer(
     "short_side", 0, "Larger photos are reduced to this, in pixels; 0: none."
 )
 _QUALITY = flags.DEFINE_integer(
-    "quality", 0, "JPEG quality to save with; 0: the files as they are."
+    "quality", 0, "Quality to save with; 0: the files as they are."
+)
+_FORMAT = flags.DEFINE_enum(
+    "format", "jpeg", ["jpeg", "webp"], "What photos are saved as."
+)
+_MAX_TRAIN = flags.DEFINE_integer(
+    "max_train", 0, "Training photos kept, evenly spaced; 0: all."
 )
 _PAIR_QUALITY = flags.DEFINE_integer(
-    "pair_quality", 95, "JPEG quality of the pairs, reduced to short_side."
+    "pair_quality", 95, "Quality of the pairs, reduced to short_side."
 )
 
 
@@ -41,10 +47,19 @@ def main(_):
         for folder in folders:
             for name in list_photos(folder):
                 data, pixels = photos.encode(
-                    Path(folder, name), _SHORT_SIDE.value, _QUALITY.value
+                    Path(folder, name),
+                    _SHORT_SIDE.value,
+                    _QUALITY.value,
+                    _FORMAT.value,
                 )
                 if group == "valid" or photos.is_well_exposed(pixels):
                     found.append((f"{folder}/{name}", group, data))
+    count = len([group for _, group, _ in found if group == "train"])
+    if 0 < _MAX_TRAIN.value < count:
+        # Training photos come first.
+        steps = range(_MAX_TRAIN.value)
+        kept = [found[i * count // _MAX_TRAIN.value] for i in steps]
+        found = kept + found[count:]
     if _PAIRS.value:
         with open(Path(_PAIRS.value, "pairs.csv"), encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
@@ -52,7 +67,10 @@ def main(_):
             for row in rows:
                 path = Path(_PAIRS.value, row[column])
                 data, _ = photos.encode(
-                    path, _SHORT_SIDE.value, _PAIR_QUALITY.value
+                    path,
+                    _SHORT_SIDE.value,
+                    _PAIR_QUALITY.value,
+                    _FORMAT.value,
                 )
                 found.append((row[column], group, data))
     if not found:

@@ -40,7 +40,7 @@ class NaturalWeights:
     chroma: float = 0.5
     gradient: float = 1.0
     distribution: float = 0.5
-    highlight: float = 0.8
+    highlight: float = 0.5
 
 
 def expose_batch(batch):

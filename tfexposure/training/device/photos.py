@@ -32,14 +32,15 @@ def is_well_exposed(photo):
     )
 
 
-def encode(path, short_side=0, quality=0):
+def encode(path, short_side=0, quality=0, kind="jpeg"):
     """Reads a photo's file, made smaller where asked.
 
     Args:
         path: of the photo.
         short_side: largest short side in pixels; 0 keeps the size.
-        quality: JPEG quality to save with; 0 keeps the file's own bytes where
-            the size stays.
+        quality: quality to save with; 0 keeps the file's own bytes where the
+            size stays.
+        kind: `"jpeg"` or `"webp"`, a third smaller.
 
     Returns:
         The encoded photo and its 8-bit RGB pixels.
@@ -53,13 +54,13 @@ def encode(path, short_side=0, quality=0):
     elif not quality:
         return data, np.asarray(image)
     pixels = np.asarray(image)
-    return to_jpeg(pixels, quality or 92), pixels
+    return to_bytes(pixels, quality or 92, kind), pixels
 
 
-def to_jpeg(pixels, quality):
-    """Encodes uint8 (H, W, 3) as JPEG."""
+def to_bytes(pixels, quality, kind="jpeg"):
+    """Encodes uint8 (H, W, 3)."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
+    Image.fromarray(pixels).save(buffer, kind, quality=quality)
     return buffer.getvalue()
 
 
