@@ -239,8 +239,31 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     Keras's `synchronized=True` computes E[x^2] - E[x]^2, which loses every
     digit where the mean is large against the deviation; this one takes two
-    passes. It also runs on JAX, where a batch is always seen whole.
+    passes, or TensorFlow's one operation for a batch that is not spread out.
+    It also runs on JAX, where a batch is always seen whole.
     """
+
+    def call(self, inputs, training=False, mask=None):
+        fused = None
+        if training and self.trainable and mask is None:
+            dtype = keras.backend.result_type(inputs.dtype, "float32")
+            fused = replicas.fused_batch_norm(
+                ops.cast(inputs, dtype),
+                ops.cast(self.gamma, dtype),
+                ops.cast(self.beta, dtype),
+                self.epsilon,
+            )
+        if fused is None:
+            return super().call(inputs, training=training, mask=mask)
+        outputs, mean, variance = fused
+        for average, now in (
+            (self.moving_mean, mean),
+            (self.moving_variance, variance),
+        ):
+            average.assign(
+                average * self.momentum + now * (1.0 - self.momentum)
+            )
+        return ops.cast(outputs, self.compute_dtype)
 
     def _moments(self, inputs, mask):
         if mask is not None:

@@ -1,0 +1,136 @@
+"""Two processes with TF_CONFIG compute what one does, and survive a loss."""
+
+import json
+import os
+import socket
+
+import numpy as np
+import pytest
+import training_support as support
+
+pytestmark = pytest.mark.tf_only
+
+STEPS = 16
+KILL_AFTER = 8
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("localhost", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def start_workers(run_dir, config):
+    """Starts the same command on two workers."""
+    workers = [f"localhost:{port}" for port in free_ports(2)]
+    return [
+        support.start(
+            run_dir,
+            config,
+            TF_CONFIG=json.dumps(
+                {
+                    "cluster": {"worker": workers},
+                    "task": {"type": "worker", "index": index},
+                }
+            ),
+            # Both would take every core.
+            OMP_NUM_THREADS="1",
+        )
+        for index in range(2)
+    ]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A run of one process, and one of two that loses a worker."""
+    photos = support.write_photos(tmp_path_factory.mktemp("photos"), 7)
+    config = support.tiny_config(
+        photos,
+        train={
+            "steps": STEPS,
+            "deterministic": True,
+            "checkpoint_every": 5,
+            # Adam turns rounding errors of small gradients into whole steps;
+            # short ones keep the runs comparable in float32.
+            "learning_rate": 1e-6,
+        },
+        # Drawn per replica, so two replicas draw other noise than one.
+        generator={"noise": "none", "spectral_normalization": False},
+        data={"validation_source": str(photos)},
+    )
+    folder = tmp_path_factory.mktemp("runs")
+    alone = support.start(folder / "one", config)
+    workers = start_workers(folder / "two", config)
+    support.wait_for_step(workers[0], KILL_AFTER)
+    workers[1].kill()
+    outputs = {"lost": support.finish(workers[0], code=1)}
+    workers[1].communicate()
+    workers = start_workers(folder / "two", config)
+    outputs["again"] = [support.finish(worker) for worker in workers]
+    outputs["alone"] = support.finish(alone)
+    return folder, outputs
+
+
+def test_losses_equal_those_of_one_process(runs):
+    folder, _ = runs
+    one = support.read_scalars(folder / "one")
+    two = support.read_scalars(folder / "two")
+    # The generator's gradient jumps where max pooling has near ties.
+    tolerances = {
+        "loss/generator": 1e-4,
+        "loss/discriminator": 1e-4,
+        "loss/content": 1e-4,
+        "loss/adversarial": 1e-3,
+        "grad_norm/discriminator": 1e-4,
+        "grad_norm/generator": 5e-2,
+    }
+    for step in range(1, STEPS + 1):
+        for tag, tolerance in tolerances.items():
+            expected = pytest.approx(one[tag, step], rel=tolerance)
+            assert two[tag, step] == expected, (tag, step)
+    # The batches of a run differ by much more than that.
+    losses = [one["loss/content", step] for step in range(1, STEPS + 1)]
+    assert np.std(losses) > 0.02 * np.mean(losses)
+
+
+def test_survivor_says_what_to_do(runs):
+    error = runs[1]["lost"][1]
+    assert "error: lost another worker. Restart the same command" in error
+
+
+def test_restarted_workers_go_on_from_the_checkpoint(runs):
+    chief, other = runs[1]["again"]
+    first = chief[0].splitlines()[0]
+    assert "resumed at step 5; 2 replica(s)" in first
+    # Only the chief reports.
+    assert "step" not in other[0]
+
+
+def test_only_the_chief_writes_the_folder(runs):
+    folder = runs[0] / "two"
+    names = sorted(os.listdir(folder / "checkpoints"))
+    assert [n for n in names if n.endswith(".index")] == [
+        "ckpt-10.index",
+        "ckpt-15.index",
+        "ckpt-16.index",
+    ]
+    assert not any("temp" in name for name in names)
+    starts = support.read_json(folder / "run.json")["starts"]
+    assert [start["step"] for start in starts] == [0, 5]
+    assert {start["replicas"] for start in starts} == {2}
+
+
+def test_final_weights_equal_those_of_one_process(runs):
+    one = support.read_checkpoint(runs[0] / "one", STEPS)
+    two = support.read_checkpoint(runs[0] / "two", STEPS)
+    assert one.keys() == two.keys()
+    compared = 0
+    for name, value in one.items():
+        if name.startswith("generator/") and value.dtype == np.float32:
+            np.testing.assert_allclose(two[name], value, 1e-2, 4e-5, name)
+            compared += 1
+    assert compared > 60
