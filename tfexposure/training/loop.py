@@ -109,10 +109,6 @@ class _Run:
                 self._explain(error, signals)
                 raise
             before, step = step, int(self.state.step.numpy())
-            if first:
-                # Compilation is not part of the training's pace.
-                self.monitor.restart_clock(step)
-                first = False
             stopped = signals.should_stop()
             last = stopped or step >= train.steps
 
@@ -123,6 +119,10 @@ class _Run:
                 self._check_finite(step)
             if due(train.log_every):
                 self.monitor.progress(self.state, results, step)
+            elif first:
+                # Compilation is not part of the training's pace.
+                self.monitor.restart_clock(step)
+            first = False
             if due(train.checkpoint_every):
                 # Before pictures and metrics, which take time and may fail.
                 self.checkpoints.save()
