@@ -237,7 +237,9 @@ def test_missing_model_is_one_line_without_traceback(tmp_path):
     assert "--model=nowhere" in done.stderr
 
 
-def test_an_interrupt_stops_inside_a_photo(tmp_path, monkeypatch, capsys):
+def test_an_interrupt_stops_inside_a_photo(
+    tmp_path, monkeypatch, capsys, request
+):
     import os
     import signal
     import time
@@ -252,6 +254,9 @@ def test_an_interrupt_stops_inside_a_photo(tmp_path, monkeypatch, capsys):
     runner = Slow()
     monkeypatch.setattr(command_correct, "open_runner", lambda _: runner)
     source = save(tmp_path / "a.png", bright(64 * 10, 64 * 10))
+    # A shell starts background jobs, and so whole test runs, deaf to it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     target = tmp_path / "out/b.png"
     assert run("correct", source, target, "--model=x", "--tile=64") == 130
     assert len(runner.sizes) < 50

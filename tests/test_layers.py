@@ -114,7 +114,8 @@ def test_the_gradient_flows_through_sigma():
 
     keras.config.set_floatx("float64")
     try:
-        layer = SpectralNormalization(keras.layers.Dense(4, use_bias=False))
+        inner = keras.layers.Dense(4, use_bias=False, dtype="float64")
+        layer = SpectralNormalization(inner)
         layer.build((None, 3))
         direction = RNG.normal(size=(3, 4))
         with tf.GradientTape() as tape:
