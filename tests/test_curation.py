@@ -151,6 +151,11 @@ def test_too_many_unreadable_photos_stop_with_their_names(folder):
         curation.curate(folder, max_unreadable=0)
 
 
+def test_verdicts_are_the_same_every_time():
+    first, second = (curation.judge_photo(b"no photo", "a") for _ in range(2))
+    assert first == second and first.verdict == "unreadable"
+
+
 def test_bad_arguments_are_named(folder, tmp_path):
     with pytest.raises(UserError, match="nowhere"):
         curation.curate(tmp_path / "nowhere")
