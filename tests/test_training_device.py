@@ -69,6 +69,29 @@ def make_trainer(dropout=0.0):
     )
 
 
+def make_judged_trainer():
+    """The natural model with a discriminator and VGG-19 features."""
+    model = make_trainer().model
+    discriminator = PatchDiscriminator(filters=2)
+    picture = keras.KerasTensor((1, 64, 64, 3))
+    discriminator((picture, picture))
+    features = vgg19_features("random", ("block1_conv1", "block1_conv2"))
+    for network in (discriminator, features):
+        _draw_weights(network)
+    weights = objectives.NaturalWeights(adversarial=1.0, perceptual=1.0)
+    return state.Trainer(
+        {
+            "loss": (model, keras.optimizers.SGD(1e-3)),
+            "discriminator": (discriminator, keras.optimizers.SGD(1e-3)),
+        },
+        objectives.expose_batch,
+        lambda batch: objectives.natural_terms(
+            model, batch, weights, 64, 2, discriminator, features
+        ),
+        [features],
+    )
+
+
 def make_gan_trainer():
     """The paper's GAN, without its noise: backends draw theirs differently."""
     state.seed_weights(2)
@@ -125,7 +148,9 @@ def one_update(path, maker=make_trainer):
     return found
 
 
-@pytest.mark.parametrize("maker", ["make_trainer", "make_gan_trainer"])
+@pytest.mark.parametrize(
+    "maker", ["make_trainer", "make_judged_trainer", "make_gan_trainer"]
+)
 def test_both_backends_make_the_same_update(array_file, tmp_path, maker):
     pytest.importorskip("jax")
     script = (

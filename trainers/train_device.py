@@ -50,7 +50,14 @@ _WEIGHTS = flags.DEFINE_string(
 _RECIPE = flags.DEFINE_string(
     "recipe", "{}", "JSON of camera.Recipe fields that differ."
 )
-_FILTERS = flags.DEFINE_integer("filters", 32, "paper: width of both networks.")
+_FILTERS = flags.DEFINE_integer(
+    "filters", 32, "Width of the paper's generator and of discriminators."
+)
+_VGG19 = flags.DEFINE_string(
+    "vgg19_weights",
+    "imagenet",
+    "For perceptual losses: a .npz or .h5 file, imagenet or random.",
+)
 _INIT = flags.DEFINE_string("init", "", "Weights file to begin with.")
 _THREADS = flags.DEFINE_integer("threads", 0, "CPU threads; 0: all cores.")
 _VALIDATE = flags.DEFINE_float(
@@ -135,6 +142,7 @@ def _natural():
 
     from tfexposure import camera
     from tfexposure.natural import NaturalRestorer
+    from tfexposure.perceptual import vgg19_features
     from tfexposure.training.device import objectives, state
 
     recipe = camera.Recipe(**json.loads(_RECIPE.value))
@@ -150,15 +158,44 @@ def _natural():
         + _CROPS.value * _CROP.value**2 * model.flops_per_pixel
     )
 
+    players = {"loss": (model, optimizer)}
+    discriminator = features = None
+    if weights.adversarial:
+        discriminator = _discriminator(_CROP.value)
+        slow = keras.optimizers.Adam(_schedule(2e-4), beta_1=0.5)
+        players["discriminator"] = (discriminator, slow)
+    if weights.perceptual:
+        features = vgg19_features(_VGG19.value)
+
     def terms(batch):
         return objectives.natural_terms(
-            model, batch, weights, _CROP.value, _CROPS.value
+            model,
+            batch,
+            weights,
+            _CROP.value,
+            _CROPS.value,
+            discriminator,
+            features,
         )
 
     trainer = state.Trainer(
-        {"loss": (model, optimizer)}, objectives.expose_batch, terms
+        players,
+        objectives.expose_batch,
+        terms,
+        [features] if features else [],
     )
     return trainer, recipe, weights, flops
+
+
+def _discriminator(side):
+    import keras
+
+    from tfexposure.discriminator import PatchDiscriminator
+
+    discriminator = PatchDiscriminator(filters=_FILTERS.value)
+    picture = keras.KerasTensor((1, side, side, 3))
+    discriminator((picture, picture))
+    return discriminator
 
 
 def _paper():
@@ -167,7 +204,6 @@ def _paper():
 
     from tfexposure import camera
     from tfexposure.config import LossConfig
-    from tfexposure.discriminator import PatchDiscriminator
     from tfexposure.generator import UNetGenerator
     from tfexposure.perceptual import vgg19_features
     from tfexposure.training.device import paper, state
@@ -176,14 +212,11 @@ def _paper():
     recipe = camera.Recipe(**(recipe | json.loads(_RECIPE.value)))
     loss = LossConfig(**json.loads(_WEIGHTS.value))
     generator = UNetGenerator(filters=_FILTERS.value)
-    discriminator = PatchDiscriminator(filters=_FILTERS.value)
-    side = _VIEW.value
-    picture = keras.KerasTensor((1, side, side, 3))
-    generator(picture)
-    discriminator((picture, picture))
+    generator(keras.KerasTensor((1, _VIEW.value, _VIEW.value, 3)))
+    discriminator = _discriminator(_VIEW.value)
     features = None
     if loss.perceptual_weight:
-        features = vgg19_features(loss.vgg19_weights)
+        features = vgg19_features(_VGG19.value)
 
     def terms(batch):
         return paper.paper_terms(

@@ -9,7 +9,12 @@ import dataclasses
 from keras import ops
 
 from tfexposure import camera
+from tfexposure.losses import (
+    least_squares_discriminator_loss,
+    least_squares_generator_loss,
+)
 from tfexposure.natural import clip_mask, thumbnails_of, tone_curve
+from tfexposure.perceptual import perceptual_loss
 
 _LUMINANCE = (0.27, 0.67, 0.06)
 
@@ -31,6 +36,8 @@ class NaturalWeights:
             contrast as the original, wherever they are; whites count most.
         highlight: extra weight of luminances that are too dark, against the
             grey veil that the median of all possible answers is.
+        adversarial: eq. (8), of a discriminator that sees the crops.
+        perceptual: eq. (5), of the crops.
     """
 
     curve: float = 2.0
@@ -41,6 +48,8 @@ class NaturalWeights:
     gradient: float = 1.0
     distribution: float = 0.5
     highlight: float = 0.5
+    adversarial: float = 0.0
+    perceptual: float = 0.0
 
 
 def expose_batch(batch):
@@ -59,7 +68,15 @@ def expose_batch(batch):
     }
 
 
-def natural_terms(model, batch, weights, crop_size, crop_count):
+def natural_terms(
+    model,
+    batch,
+    weights,
+    crop_size,
+    crop_count,
+    discriminator=None,
+    features=None,
+):
     """Computes the objective of the `natural` model for one batch.
 
     Args:
@@ -68,9 +85,12 @@ def natural_terms(model, batch, weights, crop_size, crop_count):
         weights: NaturalWeights.
         crop_size: side of the crops for the local network, in pixels.
         crop_count: that many photos, the most clipped, get a crop.
+        discriminator: PatchDiscriminator, for `weights.adversarial`.
+        features: VGG-19 feature maps, for `weights.perceptual`.
 
     Returns:
-        dict of scalars: `loss`, and the terms by name.
+        dict of scalars: `loss`, the terms by name, and `discriminator`, that
+        network's own loss, if there is one.
     """
     overexposed, target = batch["overexposed"], batch["target"]
     slopes, code = model.summarize(batch["thumbnail"], training=True)
@@ -88,9 +108,40 @@ def natural_terms(model, batch, weights, crop_size, crop_count):
     # What is invented has no say in the exposure of the rest.
     slopes = ops.stop_gradient(slopes)
     toned, correction = model.parts(overexposed, slopes, code)
-    terms.update(_filler_terms(toned + correction, target, overexposed, toned))
+    restored = toned + correction
+    mask = clip_mask(overexposed)
+    # Where the curve has the exposure wrong, so has the rest: a truth as
+    # bright as the curve's answer.
+    gain = ops.stop_gradient(_best_gain(toned, target, 1.0 - mask))
+    terms.update(_filler_terms(restored, target, mask, gain))
+    wanted = ops.clip(target / gain, 0.0, 1.0)
+    own = {}
+    if discriminator is not None:
+        terms["adversarial"], own["discriminator"] = _adversarial_terms(
+            discriminator, overexposed, wanted, restored
+        )
+    if features is not None:
+        maps = [ops.stop_gradient(found) for found in features(wanted)]
+        distance = perceptual_loss(maps, features(restored), "full")
+        terms["perceptual"] = ops.mean(distance)
     loss = sum(getattr(weights, name) * value for name, value in terms.items())
-    return {"loss": loss, **terms}
+    return {"loss": loss, **terms, **own}
+
+
+def _adversarial_terms(discriminator, overexposed, wanted, restored):
+    """Returns the generator's and the discriminator's loss."""
+    logits = discriminator(
+        (
+            ops.concatenate([overexposed, overexposed], axis=0),
+            ops.concatenate([wanted, restored], axis=0),
+        ),
+        training=True,
+    )
+    real, fake = ops.split(logits, 2, axis=0)
+    return (
+        ops.mean(least_squares_generator_loss(fake)),
+        ops.mean(least_squares_discriminator_loss(real, fake)),
+    )
 
 
 def _crop(images, crop, size):
@@ -118,12 +169,10 @@ def _best_gain(image, wanted, weight):
     return ops.clip((over + 1e-3) / (under + 1e-3), 0.5, 2.0)
 
 
-def _filler_terms(restored, target, overexposed, toned):
-    mask = clip_mask(overexposed)
+def _filler_terms(restored, target, mask, gain):
     anywhere = ops.max(mask, axis=-1, keepdims=True)
     size = ops.mean(mask) + 0.02
     error = target - restored
-    gain = ops.stop_gradient(_best_gain(toned, target, 1.0 - mask))
     relative = mask * ops.abs(target / gain - restored)
     luminance = _luminance(restored), _luminance(target)
     darker = anywhere * ops.maximum(luminance[1] - luminance[0], 0.0)

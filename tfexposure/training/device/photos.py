@@ -8,6 +8,7 @@ and the well-exposed frame of the same scene.
 
 import concurrent.futures
 import io
+import os
 
 import numpy as np
 from PIL import Image
@@ -151,14 +152,16 @@ class Batches:
         batch_size: photos per batch.
         view_size: side of the views in pixels.
         seed: int.
-        ahead: batches made in advance.
+        ahead: batches made in advance, half of them at the same time; by
+            default two per core.
     """
 
-    def __init__(self, photos, draw, batch_size, view_size, seed, ahead=4):
+    def __init__(self, photos, draw, batch_size, view_size, seed, ahead=None):
         self.photos, self.draw = photos, draw
         self.batch_size, self.view_size = batch_size, view_size
-        self.seed, self.ahead = seed, ahead
-        self._pool = concurrent.futures.ThreadPoolExecutor(max(ahead // 2, 1))
+        self.seed, self.ahead = seed, ahead or 2 * (os.cpu_count() or 1)
+        workers = max(self.ahead // 2, 1)
+        self._pool = concurrent.futures.ThreadPoolExecutor(workers)
         self._pending = {}
 
     def make(self, step):

@@ -1,0 +1,36 @@
+#!/bin/sh
+# Scores `tfexposure correct` and the classical baselines on the same photos.
+#
+#     benchmarks/peerbench.sh PEERBENCH PHOTOS WORK [PER_SOURCE]
+#
+# PEERBENCH is the folder of peerbench.py and brackets.py, PHOTOS that of
+# scenes/valid, kodak and brackets; PER_SOURCE limits the scenes, evenly
+# spaced. Results end up in WORK/results and WORK/brackets.json.
+# BASELINES="" leaves the baselines out.
+set -eu
+bench=$1 photos=$2 work=$3 limit=${4:+@$4}
+python=${PYTHON:-python}
+baselines=${BASELINES-identity gamma_auto inverse_blind blind_fill oracle_inverse oracle_fill}
+ours="$python -m tfexposure.cli correct {in} {out} --quiet"
+
+[ -d "$work/data" ] || $python "$bench/peerbench.py" prepare --work "$work" \
+    --source "scenes=$photos/scenes/valid$limit" \
+    --source "kodak=$photos/kodak"
+
+score() {  # name, then how to run it
+    name=$1
+    shift
+    $python "$bench/peerbench.py" run --work "$work" --name "$name" "$@"
+    case $name in
+    oracle_*) ;;  # Nobody can tell them the truth of a real photo.
+    *) $python "$bench/brackets.py" --pairs "$photos/brackets" \
+        --name "$name" --out "$work/brackets.json" "$@" ;;
+    esac
+}
+
+for name in $baselines; do
+    score "$name" --py "classical:$name"
+done
+score natural --cmd "$ours"
+score natural-forced --cmd "$ours --force"
+$python "$bench/peerbench.py" table --work "$work" --out "$work/results-table"
