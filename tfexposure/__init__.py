@@ -20,6 +20,7 @@ _PUBLIC = {
     "correct": "tfexposure.photo",
     "inspect": "tfexposure.photo",
     "invert": "tfexposure.exposure",
+    "load_pretrained": "tfexposure.pretrained",
     "overexpose": "tfexposure.exposure",
 }
 
