@@ -1,6 +1,7 @@
 # make demo   the whole product once, on the sample photos
 # make test   all tests
 # make lint   ruff, as CI runs it
+# make test-beam  the tests of curation on Apache Beam
 #
 # Each sets up what it needs in .venv; running it again is quick and safe.
 
@@ -15,7 +16,7 @@ EXTRAS ?= cpu,lite,jax,dev,data
 # what else they need is here already.
 NO_DEPS := tensorflow-hub tf-keras tensorflow-serving-api
 
-.PHONY: demo test lint format install clean
+.PHONY: demo test test-beam lint format install clean
 
 demo: $(VENV)/.installed
 	@TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python examples/demo.py --output=$(DEMO)
@@ -25,6 +26,13 @@ test: $(VENV)/.installed
 	KERAS_BACKEND=jax JAX_ENABLE_X64=1 $(BIN)/python -m pytest \
 	  tests/test_exposure.py tests/test_layers.py tests/test_losses.py
 	@echo "All tests passed."
+
+# Apache Beam's pins clash with ours, so it has an environment of its own.
+test-beam:
+	@test -e $(VENV)-beam/.installed || { $(PYTHON) -m venv $(VENV)-beam && \
+	  $(VENV)-beam/bin/python -m pip install --quiet --editable ".[beam]" \
+	    pytest pytest-timeout && touch $(VENV)-beam/.installed; }
+	$(VENV)-beam/bin/python -m pytest tests/test_data_beam.py
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -50,4 +58,4 @@ $(VENV)/.installed: setup.py
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(DEMO) build dist *.egg-info install.log
+	rm -rf $(VENV) $(VENV)-beam $(DEMO) build dist *.egg-info install.log
