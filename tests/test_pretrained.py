@@ -1,0 +1,94 @@
+"""The weights that come with the package are the ones described."""
+
+import hashlib
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from keras import ops
+from skimage import data
+
+import tfexposure
+from tfexposure import pretrained
+from tfexposure.errors import UserError
+from tfexposure.photo.runners import open_runner
+
+LUMINANCE = np.array([0.27, 0.67, 0.06])
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tfexposure.load_pretrained("natural")
+
+
+def _photos():
+    """A good photo and what twice the light makes of it."""
+    photo = data.coffee()[:384, :512] / np.float32(255)
+    light = np.minimum(photo**2.2, 0.5) / 0.5
+    return photo, np.rint(light ** (1 / 2.2) * 255).astype("float32") / 255
+
+
+def test_manifest_tells_where_the_weights_come_from():
+    about = pretrained.manifest("natural")
+    path = pretrained.FOLDER / "natural.npz"
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert about["sha256"] == digest
+    assert about["parameters"] <= 2_500_000
+    assert about["flops_per_pixel"] <= 100_000
+    assert path.stat().st_size <= 5e6
+    assert {"date", "step", "data", "settings", "validation"} <= set(about)
+
+
+def test_restores_an_overexposed_photo(model):
+    target, overexposed = _photos()
+    restored = ops.convert_to_numpy(model(overexposed[None]))[0]
+    before = np.abs(overexposed - target).mean()
+    assert np.abs(restored - target).mean() < 0.6 * before
+    assert restored.min() >= 0 and restored.max() <= 1
+
+
+def test_shipped_file_for_phones_answers_as_the_model(model):
+    _, overexposed = _photos()
+    runner = open_runner()
+    thumbnail = ops.convert_to_numpy(model.thumbnail(overexposed[None]))[0]
+    lite = runner.restore(overexposed, thumbnail)
+    keras = ops.convert_to_numpy(model(overexposed[None]))[0]
+    assert np.abs(lite - keras).max() < 5e-3
+    assert (runner.halo, runner.stride) == (model.halo, model.multiple)
+
+
+def test_unknown_and_damaged_weights_are_refused(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="there is: natural"):
+        tfexposure.load_pretrained("paperback")
+    about = json.dumps(pretrained.manifest("natural"))
+    (tmp_path / "natural.json").write_text(about)
+    (tmp_path / "natural.npz").write_bytes(b"not these")
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    with pytest.raises(UserError, match="damaged"):
+        tfexposure.load_pretrained("natural")
+
+
+def test_correcting_needs_no_flag_and_no_tensorflow(tmp_path):
+    from PIL import Image
+
+    target, overexposed = _photos()
+    pixels = np.rint(overexposed * 255).astype("uint8")
+    Image.fromarray(pixels).save(tmp_path / "in.png")
+    script = (
+        "import sys, tfexposure.cli as cli\n"
+        "try:\n    cli.main(sys.argv[1:])\n"
+        "except SystemExit as end:\n    assert not end.code, end.code\n"
+        "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules"
+    )
+    files = [tmp_path / "in.png", tmp_path / "out.png"]
+    subprocess.run(
+        [sys.executable, "-c", script, "correct", *files, "--force"],
+        check=True,
+    )
+    restored = np.asarray(Image.open(tmp_path / "out.png")) / 255
+    bright, middle, good = (
+        (image @ LUMINANCE).mean() for image in (overexposed, restored, target)
+    )
+    assert abs(middle - good) < 0.6 * abs(bright - good)
