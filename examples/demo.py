@@ -127,10 +127,12 @@ def without_held_out(manifest, path):
 def overexposed_photos(folder):
     """Writes the photos to correct; returns name -> original or None."""
     # Imported late: the first lines should not wait for TensorFlow.
-    from tfexposure import overexpose, quiet
+    from tfexposure import quiet
 
     quiet.import_tensorflow()
     from keras import ops
+
+    from tfexposure import overexpose
 
     folder.mkdir(exist_ok=True)
     originals = {}
