@@ -58,7 +58,12 @@ _VGG19 = flags.DEFINE_string(
     "imagenet",
     "For perceptual losses: a .npz or .h5 file, imagenet or random.",
 )
-_INIT = flags.DEFINE_string("init", "", "Weights file to begin with.")
+_INIT = flags.DEFINE_string(
+    "init",
+    "",
+    "Weights to begin with: .weights.h5 of a run, or the .npz of "
+    "tfexposure/pretrained.",
+)
 _THREADS = flags.DEFINE_integer("threads", 0, "CPU threads; 0: all cores.")
 _VALIDATE = flags.DEFINE_float(
     "validate_minutes", 5.0, "Time between validations."
@@ -80,14 +85,18 @@ def main(_):
 
     import keras
 
-    from tfexposure import camera
+    from tfexposure import camera, pretrained
     from tfexposure.training.device import loop, photos, state, validation
 
     state.seed_weights(_SEED.value)
     make = {"natural": _natural, "paper": _paper}[_MODEL.value]
     trainer, recipe, weights, flops = make()
-    if _INIT.value:
+    if _INIT.value.endswith(".npz"):
+        pretrained.read_weights(trainer.model, _INIT.value)
+    elif _INIT.value:
         trainer.model.load_weights(_INIT.value)
+    # The average must begin where the weights do.
+    trainer.forget_average()
 
     run_dir = Path(_RUN_DIR.value)
     run_dir.mkdir(parents=True, exist_ok=True)

@@ -50,9 +50,7 @@ class Trainer:
         for network, optimizer in players.values():
             optimizer.build(network.trainable_variables)
         self.model = next(iter(players.values()))[0]
-        self.averages = [
-            np.array(value) for value in self.model.trainable_variables
-        ]
+        self.forget_average()
         self.step = 0
         backend = keras.backend.backend()
         if backend not in ("tensorflow", "jax"):
@@ -71,6 +69,12 @@ class Trainer:
         terms = self._advance(batch)
         self.step += 1
         return terms
+
+    def forget_average(self):
+        """Begins the average anew, with the present weights."""
+        self.averages = [
+            np.array(value) for value in self.model.trainable_variables
+        ]
 
     def average(self):
         """Folds the present weights into the average."""
