@@ -254,8 +254,9 @@ channels that survived.
 - **Inside blown areas it invents.** It knows no more than you about what was
   there; large ones come out as a smooth light tone without detail.
 - How bright a photo was meant is ambiguous; `--ev` shifts the answer.
-- It learnt from photos of 256 to 384 pixels; larger ones work, but a blown
-  area wider than about 400 pixels is seen only in part.
+- It learnt from photos of 256 to 384 pixels. In photos of many megapixels a
+  blown area wider than about 400 pixels is seen only in part, and its border
+  can come out blotchy (seen on a 16-megapixel sample).
 - It only darkens: underexposed photos are not its business.
 
 ## Data
