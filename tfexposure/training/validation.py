@@ -2,12 +2,13 @@
 
 import dataclasses
 import json
+import math
 import os
 
 from tfexposure.config import write_atomically
 from tfexposure.data.pipeline import training_stream
 from tfexposure.data.sources import open_photos
-from tfexposure.metrics.fidelity import PSNR, SSIM, MeanL1
+from tfexposure.metrics.fidelity import PSNR, SSIM, MeanL1, clipped_region
 from tfexposure.metrics.histogram import HistogramSimilarity
 
 _MOST_PHOTOS = 64
@@ -48,16 +49,29 @@ class Validation:
             step: int, steps done.
 
         Returns:
-            Dict of floats: `psnr` (dB), `ssim`, `l1`, and the histogram
-            similarities `luminance`, `contrast`, `saturation` (%).
+            Dict of floats: `psnr` (dB), `ssim`, `l1`, `l1_inside` and
+            `l1_outside` of the clipped region (left out where no photo has
+            one), and the histogram similarities `luminance`, `contrast`,
+            `saturation` (%).
         """
         metrics = {"psnr": PSNR(), "ssim": SSIM(), "l1": MeanL1()}
+        regional = {"l1_inside": MeanL1(), "l1_outside": MeanL1()}
         similarity = HistogramSimilarity()
         for batch in self._batches():
+            target = batch["target"]
             restored = generator(batch["overexposed"], training=False)
             for metric in (*metrics.values(), similarity):
-                metric.update_state(batch["target"], restored)
-        values = {name: float(m.result()) for name, m in metrics.items()}
+                metric.update_state(target, restored)
+            inside = clipped_region(batch["overexposed"])
+            for metric, region in zip(
+                regional.values(), (inside, 1 - inside), strict=True
+            ):
+                metric.update_state(target, restored, region)
+        values = {
+            name: float(metric.result())
+            for name, metric in (metrics | regional).items()
+        }
+        values = {k: v for k, v in values.items() if not math.isnan(v)}
         values |= {k: float(v) for k, v in similarity.result().items()}
         self._keep_best(generator, values, run_dir.best, step)
         return values

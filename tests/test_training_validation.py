@@ -1,0 +1,64 @@
+"""What validation measures, against NumPy."""
+
+import numpy as np
+import pytest
+import training_support as support
+from PIL import Image
+
+from tfexposure.config import RunDir
+from tfexposure.training.validation import Validation
+
+pytestmark = pytest.mark.tf_only
+
+
+class Darken:
+    """Stands in for a generator: darkens, more so what is clipped."""
+
+    def __call__(self, images, training):
+        assert not training
+        images = np.asarray(images)
+        clipped = images.max(-1, keepdims=True) == 1
+        return np.where(clipped, 0.5, 0.9) * images
+
+    def save_weights(self, path):
+        path.write_bytes(b"weights")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    # 7 are one batch: validation leaves no rest.
+    return support.write_photos(tmp_path_factory.mktemp("photos"), 7)
+
+
+def run(photos, folder, **data):
+    config = support.tiny_config(
+        data={"validation_source": str(photos), **data}
+    )
+    validation = Validation.open(config)
+    return validation.grid(7), validation.run(Darken(), RunDir(folder), 3)
+
+
+def test_error_inside_and_outside_the_clipped_region(photos, tmp_path):
+    batch, values = run(photos, tmp_path)
+    target, overexposed = batch["target"].numpy(), batch["overexposed"].numpy()
+    error = np.abs(target - Darken()(overexposed, training=False))
+    clipped = overexposed.max(-1) == 1
+    parts = {"l1_inside": [], "l1_outside": [], "l1": []}
+    for photo, mask in zip(error, clipped, strict=True):
+        parts["l1_inside"] += [photo[mask].mean()] if mask.any() else []
+        parts["l1_outside"] += [photo[~mask].mean()] if (~mask).any() else []
+        parts["l1"] += [photo.mean()]
+    for name, found in parts.items():
+        assert values[name] == pytest.approx(np.mean(found), rel=1e-5), name
+    assert values["l1_inside"] > 2 * values["l1_outside"]
+    best = support.read_json(RunDir(tmp_path).best / "metrics.json")
+    assert best == {"step": 3, **values}
+
+
+def test_nothing_clipped_is_left_out(tmp_path):
+    photos = support.write_photos(tmp_path / "photos", 2)
+    for path in photos.iterdir():
+        Image.open(path).point(lambda value: value // 2).save(path)
+    _, values = run(photos, tmp_path, tau_min=1.0, tau_max=1.0)
+    assert "l1_inside" not in values
+    assert values["l1_outside"] == pytest.approx(values["l1"], rel=1e-6)
