@@ -11,9 +11,10 @@ from tfexposure.errors import Interrupted, UserError
 from tfexposure.layers import seed_noise
 from tfexposure.training.checkpoints import Checkpoints
 from tfexposure.training.monitor import Monitor
+from tfexposure.training.objective import load_features
 from tfexposure.training.record import write_record
 from tfexposure.training.state import create_state
-from tfexposure.training.step import load_features, make_train_step
+from tfexposure.training.step import make_train_step
 from tfexposure.training.stopping import Signals
 from tfexposure.training.strategies import is_chief
 from tfexposure.training.validation import Validation
