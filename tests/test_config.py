@@ -45,6 +45,13 @@ def test_unknown_and_missing_fields_are_named():
         Config.from_json("{")
 
 
+def test_runs_of_earlier_versions_are_read():
+    # What computes nothing may be new since then.
+    values = Config().to_dict()
+    del values["data"]["cache"]
+    assert Config.from_dict(values) == Config()
+
+
 def test_every_field_is_a_flag_with_help():
     values = flags.FlagValues()
     config_flags.define(values)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import os
 
 import keras
 import numpy as np
@@ -65,6 +66,30 @@ def test_stream_depends_on_seed_and_position_only(photos):
     assert_same({k: v[8:] for k, v in whole.items()}, later)
     other = take(pipeline.training_stream(photos, DATA, 8, 4), 6)
     assert np.abs(whole["target"] - other["target"]).max() > 0.1
+
+
+def test_cache_reads_every_file_once_and_changes_nothing(tmp_path):
+    folder = support.write_photos(tmp_path, 5)
+    plain, cached = (
+        open_photos(str(folder), cache=cache) for cache in ("none", "memory")
+    )
+    # Over three epochs, and again from the middle of the second.
+    expected = take(pipeline.training_stream(plain, DATA, 3, 2), 8)
+    later = take(pipeline.training_stream(plain, DATA, 3, 2, start=3), 5)
+    found = take(pipeline.training_stream(cached, DATA, 3, 2), 8)
+    assert_same(expected, found)
+    assert set(found["position"] // 5) == {0, 1, 2, 3}
+    for file in plain.files:
+        os.unlink(file)
+    with pytest.raises(tf.errors.NotFoundError):
+        take(pipeline.training_stream(plain, DATA, 3, 2), 1)
+    resumed = take(pipeline.training_stream(cached, DATA, 3, 2, start=3), 5)
+    assert_same(later, resumed)
+
+
+def test_cache_needs_files(records):
+    with pytest.raises(UserError, match="data.cache=memory is for folders"):
+        open_photos(f"tfrecord:{records}", cache="memory")
 
 
 def test_every_epoch_is_another_permutation(photos):

@@ -50,11 +50,14 @@ def test_batch_that_replicas_cannot_share(photos, tmp_path):
         loop.train(config, tmp_path, TwoReplicas())
 
 
-def test_service_cannot_be_deterministic(photos, tmp_path):
+@pytest.mark.parametrize(
+    ("train", "data"),
+    [({"deterministic": True}, {}), ({}, {"cache": "memory"})],
+    ids=["deterministic", "cache"],
+)
+def test_what_the_service_excludes(photos, tmp_path, train, data):
     config = support.tiny_config(
-        photos,
-        train={"deterministic": True},
-        data={"service": "grpc://localhost:1"},
+        photos, train=train, data={"service": "grpc://localhost:1", **data}
     )
     with pytest.raises(UserError, match="exclude each other"):
         loop.train(config, tmp_path, tf.distribute.get_strategy())

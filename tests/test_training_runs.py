@@ -1,5 +1,6 @@
 """Whole runs through the script: resuming, signals, and what a run leaves."""
 
+import dataclasses
 import json
 import random
 import signal
@@ -37,6 +38,11 @@ def config(tmp_path_factory):
     )
 
 
+def cached(config):
+    data = dataclasses.replace(config.data, cache="memory")
+    return dataclasses.replace(config, data=data)
+
+
 @pytest.fixture(scope="module")
 def runs(config, tmp_path_factory):
     """One run at a stretch, and one that was killed and interrupted."""
@@ -48,12 +54,13 @@ def runs(config, tmp_path_factory):
     other.kill()
     other.wait()
 
-    other = support.start(folder / "other", config)
+    # Photos may come from memory from here on.
+    other = support.start(folder / "other", cached(config))
     support.wait_for_step(other, kill_at + 10)
     other.send_signal(signal.SIGTERM)
     outputs = {"interrupted": support.finish(other, code=75)}
 
-    other = support.start(folder / "other", config)
+    other = support.start(folder / "other", cached(config))
     outputs["resumed"] = support.finish(other)
     outputs["straight"] = support.finish(straight)
     print(f"killed at step {kill_at}")
@@ -104,7 +111,8 @@ def test_checkpoints_kept(runs):
 
 def test_folder_tells_what_the_run_was(runs, config):
     folder, _ = runs
-    assert RunDir(folder / "other").read_config() == config
+    assert RunDir(folder / "straight").read_config() == config
+    assert RunDir(folder / "other").read_config() == cached(config)
     starts = support.read_json(folder / "other" / "run.json")["starts"]
     assert len(starts) == 3
     assert starts[0]["step"] == 0 < starts[1]["step"] + 1 < starts[2]["step"]
@@ -141,6 +149,14 @@ def test_tensorboard_scalars(runs):
     # Cosine over the second half of the steps.
     rates = [scalars["optimizer/learning_rate", s] for s in (10, 30, 45, 60)]
     np.testing.assert_allclose(rates, [2e-4, 2e-4, 1e-4, 0], atol=1e-9)
+
+
+def test_hparams(runs):
+    hparams = support.read_hparams(runs[0] / "straight")
+    assert hparams["generator.filters"] == 4
+    assert hparams["train.schedule"] == "cosine"
+    assert hparams["train.deterministic"] is True
+    assert hparams["data.tau_max"] == 0.9
 
 
 def test_progress_line(runs):

@@ -107,21 +107,43 @@ def wait_for_step(process, step):
     raise AssertionError("".join(lines) + process.stderr.read())
 
 
-def read_scalars(run_dir):
-    """Returns {(tag, step): value}, the last one written, of all starts."""
+def read_events(run_dir):
+    """Yields (step, value) of all that was written for TensorBoard."""
     import tensorflow as tf
     from tensorflow.core.util import event_pb2
 
-    values = {}
     logs = config.RunDir(run_dir).logs
     for file in sorted(logs.iterdir(), key=lambda path: path.stat().st_mtime):
         for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
             event = event_pb2.Event.FromString(record)
             for value in event.summary.value:
-                if value.metadata.plugin_data.plugin_name == "scalars":
-                    tensor = tf.make_ndarray(value.tensor)
-                    values[value.tag, event.step] = float(tensor)
-    return values
+                yield event.step, value
+
+
+def read_scalars(run_dir):
+    """Returns {(tag, step): value}, the last one written, of all starts."""
+    import tensorflow as tf
+
+    return {
+        (value.tag, step): float(tf.make_ndarray(value.tensor))
+        for step, value in read_events(run_dir)
+        if value.metadata.plugin_data.plugin_name == "scalars"
+    }
+
+
+def read_hparams(run_dir):
+    """Returns {name: value} of a run's first start."""
+    from tensorboard.plugins.hparams import plugin_data_pb2
+
+    for _, value in read_events(run_dir):
+        plugin = value.metadata.plugin_data
+        if plugin.plugin_name == "hparams":
+            data = plugin_data_pb2.HParamsPluginData.FromString(plugin.content)
+            return {
+                name: getattr(found, found.WhichOneof("kind"))
+                for name, found in data.session_start_info.hparams.items()
+            }
+    raise AssertionError("no hyperparameters were written")
 
 
 def read_checkpoint(run_dir, step):

@@ -50,6 +50,12 @@ class DataConfig:
     max_unreadable: int = _field(
         10, "More unreadable photos than this are an error."
     )
+    cache: str = _field(
+        "none",
+        "Whether photo files are kept in memory, undecoded, once they were "
+        "read.",
+        ("none", "memory"),
+    )
     service: str = _field("", "Address of a tf.data service dispatcher.")
 
 
@@ -163,7 +169,7 @@ SECTIONS = {
 }
 
 # Fields that may differ when a run is resumed: they change how long it goes
-# on and what it tells, not what is computed.
+# on, what it tells and where photos come through, not what is computed.
 MAY_CHANGE = (
     "train.steps",
     "train.log_every",
@@ -172,6 +178,7 @@ MAY_CHANGE = (
     "train.checkpoint_every",
     "train.keep_checkpoints",
     "train.max_bad_steps",
+    "data.cache",
     "data.service",
 )
 
@@ -198,13 +205,18 @@ class Config:
     def from_dict(cls, values):
         """Builds a config from nested dicts.
 
+        Fields of `MAY_CHANGE` may be missing, as in runs of earlier versions.
+
         Raises:
             UserError: on a missing or an unknown field, named by its path.
         """
-        _compare("section", SECTIONS, values)
+        _compare("section", dict.fromkeys(SECTIONS), values)
         sections = {}
         for name, section in SECTIONS.items():
-            fields = [field.name for field in dataclasses.fields(section)]
+            fields = {
+                field.name: f"{name}.{field.name}" in MAY_CHANGE
+                for field in dataclasses.fields(section)
+            }
             _compare(f"field of {name}", fields, values[name])
             sections[name] = section(**values[name])
         return cls(**sections)
@@ -366,12 +378,16 @@ def _fields(config):
 
 
 def _compare(kind, known, given):
-    known = list(known)
+    """Compares names; `known` maps each to whether it may be missing."""
     for name in given:
         if name not in known:
             close = difflib.get_close_matches(name, known, 1)
             hint = f" (did you mean {close[0]!r}?)" if close else ""
             raise UserError(f"unknown {kind}: {name!r}{hint}")
-    missing = [name for name in known if name not in given]
+    missing = [
+        name
+        for name, optional in known.items()
+        if not optional and name not in given
+    ]
     if missing:
         raise UserError(f"missing {kind}: {', '.join(map(repr, missing))}")

@@ -26,7 +26,7 @@ _NOT_FOR_TENSORFLOW = (".tif", ".tiff")
 _NAMED = 20
 
 
-def open_photos(source, split="train", max_unreadable=10):
+def open_photos(source, split="train", max_unreadable=10, cache="none"):
     """Opens a source of photos.
 
     Args:
@@ -34,19 +34,26 @@ def open_photos(source, split="train", max_unreadable=10):
             pattern>` or `tfds:<name>`.
         split: str, of a TFDS source.
         max_unreadable: int, more unreadable photos than this are an error.
+        cache: "memory" to read every file only once, or "none".
 
     Returns:
         `FilePhotos`, `RecordPhotos` or `TfdsPhotos`.
 
     Raises:
-        UserError: if there is no such source, it holds no photo, or too many
-            are unreadable; the message names them.
+        UserError: if there is no such source, it holds no photo, too many
+            are unreadable (the message names them), or it cannot be cached.
     """
+    in_sequence = source.startswith((TFDS_PREFIX, RECORDS_PREFIX))
+    if in_sequence and cache != "none":
+        raise UserError(
+            f"data.cache={cache} is for folders and manifests: {source} is "
+            "read in sequence, which is quick without"
+        )
     if source.startswith(TFDS_PREFIX):
         return TfdsPhotos.open(source, split)
     if source.startswith(RECORDS_PREFIX):
         return RecordPhotos.open(source)
-    return FilePhotos.open(source, max_unreadable)
+    return FilePhotos.open(source, max_unreadable, cache)
 
 
 class FilePhotos:
@@ -55,14 +62,18 @@ class FilePhotos:
     Attributes:
         source: str, as given.
         files: tuple of paths.
+        cache: "memory" keeps what was read, as many bytes as the files have;
+            "none" reads a file again each time.
     """
 
-    def __init__(self, source, files):
+    def __init__(self, source, files, cache="none"):
         self.source = source
         self.files = tuple(files)
+        self.cache = cache
+        self._kept = None
 
     @classmethod
-    def open(cls, source, max_unreadable=10):
+    def open(cls, source, max_unreadable=10, cache="none"):
         """Lists the readable photos of a folder or manifest, sorted by path.
 
         A manifest's verdicts are trusted: only photos it says to keep are
@@ -89,7 +100,7 @@ class FilePhotos:
         ]
         if not files:
             raise UserError(f"{source} holds no photo to train on")
-        return cls(source, sorted(files))
+        return cls(source, sorted(files), cache)
 
     @property
     def count(self):
@@ -121,13 +132,46 @@ class FilePhotos:
 
     def at(self, positions, seed):
         """Maps a dataset of positions to what `encoded` has there."""
+        read = self._reader()
+
+        def read_at(position):
+            index = _shuffled_index(position, len(self.files), seed)
+            return position, read(index)
+
+        return positions.map(read_at, tf.data.AUTOTUNE)
+
+    def _reader(self):
+        """Returns a function from a photo's index to its encoded contents."""
         paths = tf.constant(self.files)
 
-        def read(position):
-            index = _shuffled_index(position, len(self.files), seed)
-            return position, tf.io.read_file(paths[index])
+        def read(index):
+            return tf.io.read_file(paths[index])
 
-        return positions.map(read, tf.data.AUTOTUNE)
+        if self.cache == "none":
+            return read
+        # By index, under the shuffling: `Dataset.cache` would repeat one
+        # epoch's order and crops, and start empty wherever a run resumes.
+        # Undecoded: a JPEG is decoded at the scale and place of each crop.
+        if self._kept is None:
+            self._kept = tf.lookup.experimental.MutableHashTable(
+                tf.int64, tf.string, default_value=""
+            )
+        kept = self._kept
+
+        def read_and_keep(index):
+            contents = read(index)
+            with tf.control_dependencies([kept.insert(index, contents)]):
+                return tf.identity(contents)
+
+        def recall(index):
+            contents = kept.lookup(index)
+            return tf.cond(
+                tf.equal(contents, ""),
+                lambda: read_and_keep(index),
+                lambda: contents,
+            )
+
+        return recall
 
     def names(self, positions, seed):
         """Returns the paths of the photos at some positions."""

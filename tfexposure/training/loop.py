@@ -47,8 +47,9 @@ def train(config, run_dir, strategy):
     chief = is_chief(strategy)
     # All that can be wrong with the input comes to light before any training.
     _check(config, strategy)
+    data = config.data
     photos = open_photos(
-        config.data.source, config.data.split, config.data.max_unreadable
+        data.source, data.split, data.max_unreadable, data.cache
     )
     validation = Validation.open(config)
     with strategy.scope():
@@ -226,4 +227,9 @@ def _check(config, strategy):
         raise UserError(
             "train.deterministic and data.service exclude each other: a "
             "tf.data service hands out photos in no fixed order"
+        )
+    if config.data.cache != "none" and config.data.service:
+        raise UserError(
+            "data.cache and data.service exclude each other: photos are read "
+            "by the service's workers, not here"
         )
