@@ -98,8 +98,18 @@ def test_losses_equal_those_of_one_process(runs):
 
 
 def test_survivor_says_what_to_do(runs):
-    error = runs[1]["lost"][1]
-    assert "error: lost another worker. Restart the same command" in error
+    lines = runs[1]["lost"][1].splitlines()
+    (ours,) = [line for line in lines if line.startswith("error: ")]
+    assert "lost another worker, /job:worker/" in ours
+    assert "Restart the same command on every worker" in ours
+    # What TensorFlow has to say about it stays, but no traceback.
+    assert any("UNAVAILABLE" in line for line in lines)
+    assert not any("Traceback" in line or "File " in line for line in lines)
+
+
+def test_workers_start_and_finish_quietly(runs):
+    for _, error in [*runs[1]["again"], runs[1]["alone"]]:
+        assert error == ""
 
 
 def test_restarted_workers_go_on_from_the_checkpoint(runs):

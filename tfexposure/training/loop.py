@@ -1,6 +1,7 @@
 """The training loop, on one device, several, or several machines."""
 
 import json
+import re
 
 import tensorflow as tf
 
@@ -178,9 +179,11 @@ class _Run:
     def _explain(self, error, signals):
         """Raises a UserError if something outside made the step fail."""
         if signals.several_workers and isinstance(error, _LOST):
+            lost = re.search(r"from (/job:\w+/\S*task:\d+)", error.message)
             raise UserError(
-                "lost another worker. Restart the same command on every "
-                f"worker: the run goes on from its newest checkpoint. ({error})"
+                f"lost another worker{', ' + lost[1] if lost else ''}. "
+                "Restart the same command on every worker: the run goes on "
+                "from its newest checkpoint."
             ) from error
         if not isinstance(self.photos, FilePhotos):
             return
