@@ -79,10 +79,11 @@ def command(run_dir, config):
     return [sys.executable, script, f"--run_dir={run_dir}", *flags]
 
 
-def start(run_dir, config, **variables):
+def start(run_dir, config, preexec_fn=None, **variables):
     """Starts a training process with its output in pipes."""
     return subprocess.Popen(
         command(run_dir, config),
+        preexec_fn=preexec_fn,
         env={**os.environ, **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
