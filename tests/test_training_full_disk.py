@@ -35,7 +35,8 @@ def saved_steps(run_dir):
 
 def assert_one_line(error, reason):
     assert error.startswith("error: could not save a checkpoint to ")
-    assert reason in error
+    assert f"{reason}. Older" in error
+    assert "{{" not in error
     assert error.endswith("Older checkpoints are intact.\n")
     assert error.count("\n") == 1
 
@@ -65,6 +66,18 @@ def test_file_limit_while_saving(config, tmp_path):
     out, _ = support.finish(support.start(run_dir, until(config, 4)))
     assert "resumed at step 3" in out
     assert saved_steps(run_dir) == [1, 2, 3, 4]
+
+
+def test_no_room_for_anything(config, tmp_path):
+    run_dir = tmp_path / "run"
+    process = support.start(
+        run_dir, config, preexec_fn=lambda: limit_files(1000)
+    )
+    _, error = support.finish(process, code=1)
+    assert error == (
+        f"error: could not write to {run_dir}: File too large. The same "
+        "command goes on from the newest checkpoint.\n"
+    )
 
 
 @pytest.fixture

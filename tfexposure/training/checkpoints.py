@@ -1,5 +1,6 @@
 """Checkpoints that survive crashes, full disks and broken files."""
 
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -83,11 +84,16 @@ class Checkpoints:
                 checkpoint_number=int(self._state.step.numpy())
             )
         except (tf.errors.OpError, OSError) as error:
-            reason = str(error).splitlines()[0]
+            reason = _without_node(str(error).splitlines()[0])
             raise UserError(
                 f"could not save a checkpoint to {self.folder}: {reason}. "
                 "Older checkpoints are intact."
             ) from error
+
+
+def _without_node(message):
+    """Strips the names of TensorFlow's operations around a message."""
+    return re.sub(r"^{{.*?}} *| *\[Op:\w+\]$", "", message)
 
 
 def existing_checkpoints(folder):

@@ -1,6 +1,8 @@
 """The training loop, on one device, several, or several machines."""
 
+import errno
 import json
+import os
 import re
 
 import tensorflow as tf
@@ -24,6 +26,11 @@ BAD_BATCHES = "bad_batches.json"
 _GRID_PHOTOS = 4
 # What a worker sees when another one is gone.
 _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError)
+# Why a disk takes no more, in the words that h5py and TensorFlow keep.
+_FULL = tuple(
+    os.strerror(number)
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+)
 
 
 def train(config, run_dir, strategy):
@@ -38,12 +45,24 @@ def train(config, run_dir, strategy):
         `TrainState` at the end.
 
     Raises:
-        UserError: if data, weights or checkpoints are missing or unfit, a
-            checkpoint cannot be written, or too many steps in a row had NaN
-            or Inf.
+        UserError: if data, weights or checkpoints are missing or unfit, the
+            folder cannot be written to, or too many steps in a row had NaN or
+            Inf.
         Interrupted: after SIGTERM or SIGINT; the state was saved.
     """
-    run_dir = RunDir(run_dir)
+    try:
+        return _train(config, RunDir(run_dir), strategy)
+    except (OSError, tf.errors.OpError) as error:
+        reason = next((why for why in _FULL if why in str(error)), None)
+        if not reason:
+            raise
+        raise UserError(
+            f"could not write to {run_dir}: {reason}. The same command goes "
+            "on from the newest checkpoint."
+        ) from error
+
+
+def _train(config, run_dir, strategy):
     train = config.train
     chief = is_chief(strategy)
     # All that can be wrong with the input comes to light before any training.
