@@ -5,23 +5,15 @@ Example:
 """
 
 import sys
-from pathlib import Path
 
 from absl import app, flags
 
-from tfexposure import quiet
-from tfexposure.config import RunDir
+from tfexposure import export_flags, quiet
 from tfexposure.errors import UserError
 
 FLAGS = flags.FLAGS
-
-flags.DEFINE_string("run_dir", None, "Folder of the training run.")
-flags.DEFINE_string(
-    "natural_weights",
-    None,
-    "A .weights.h5 file of the natural model, or shipped for the weights of "
-    "the package, in place of a run.",
-)
+export_flags.define()
+flags.adopt_module_key_flags(export_flags)
 flags.DEFINE_string(
     "output",
     None,
@@ -33,13 +25,6 @@ flags.DEFINE_integer(
     None,
     "Number of the version; by default the training step, or 1.",
 )
-flags.DEFINE_enum(
-    "weights",
-    "averaged",
-    ["averaged", "live"],
-    "Weights averaged over training, or those of the last step.",
-)
-flags.DEFINE_integer("step", None, "Checkpoint to export; the newest if none.")
 flags.DEFINE_integer(
     "max_pixels",
     100_000_000,
@@ -61,18 +46,12 @@ flags.DEFINE_string(
 
 
 def main(_):
-    if (FLAGS.run_dir is None) == (FLAGS.natural_weights is None):
-        sys.exit("error: give either --run_dir or --natural_weights")
     try:
+        export_flags.check()
         quiet.import_tensorflow()
         from tfexposure import serving
 
-        if FLAGS.run_dir:
-            loaded = serving.load_run(FLAGS.run_dir, FLAGS.weights, FLAGS.step)
-            base = RunDir(FLAGS.run_dir).exports / "saved_model"
-        else:
-            loaded = serving.load_natural(FLAGS.natural_weights)
-            base = Path(FLAGS.natural_weights).parent / "saved_model"
+        loaded, folder = export_flags.load()
         version = FLAGS.version
         if version is None:
             version = 1 if loaded.step is None else loaded.step
@@ -80,7 +59,7 @@ def main(_):
         with quiet.quiet_tensorflow():
             path = serving.export_saved_model(
                 loaded.generator,
-                FLAGS.output or base,
+                FLAGS.output or folder / "saved_model",
                 version,
                 run=loaded,
                 max_pixels=FLAGS.max_pixels,

@@ -7,34 +7,20 @@ Example:
 """
 
 import sys
-from pathlib import Path
 
 from absl import app, flags
 
-from tfexposure import quiet
-from tfexposure.config import RunDir
+from tfexposure import export_flags, quiet
 from tfexposure.errors import UserError
 
 FLAGS = flags.FLAGS
 PRECISIONS = ("float32", "float16", "dynamic_int8", "int8", "int16x8")
 
-flags.DEFINE_string("run_dir", None, "Folder of the training run.")
-flags.DEFINE_string(
-    "natural_weights",
-    None,
-    "A .weights.h5 file of the natural model, or shipped for the weights of "
-    "the package, in place of a run.",
-)
+export_flags.define()
+flags.adopt_module_key_flags(export_flags)
 flags.DEFINE_string(
     "output", None, "Folder to write to; by default exports in the run."
 )
-flags.DEFINE_enum(
-    "weights",
-    "averaged",
-    ["averaged", "live"],
-    "Weights averaged over training, or those of the last step.",
-)
-flags.DEFINE_integer("step", None, "Checkpoint to export; the newest if none.")
 flags.DEFINE_list(
     "precision",
     ["float32"],
@@ -69,9 +55,8 @@ flags.register_validator(
 
 
 def main(_):
-    if (FLAGS.run_dir is None) == (FLAGS.natural_weights is None):
-        sys.exit("error: give either --run_dir or --natural_weights")
     try:
+        export_flags.check()
         quiet.import_tensorflow()
         refused = _export()
     except (UserError, ValueError) as error:
@@ -82,15 +67,10 @@ def main(_):
 
 def _export():
     """Writes the files, prints their table; returns why some were not."""
-    from tfexposure import serving
     from tfexposure.serving import report, tflite
 
-    if FLAGS.run_dir:
-        loaded = serving.load_run(FLAGS.run_dir, FLAGS.weights, FLAGS.step)
-        folder = FLAGS.output or RunDir(FLAGS.run_dir).exports
-    else:
-        loaded = serving.load_natural(FLAGS.natural_weights)
-        folder = FLAGS.output or Path(FLAGS.natural_weights).parent
+    loaded, folder = export_flags.load()
+    folder = FLAGS.output or folder
     sizes = [None if size == "any" else int(size) for size in FLAGS.size]
     needed = sorted(set(FLAGS.precision) & set(tflite.CALIBRATED))
     if needed and not FLAGS.photos:

@@ -10,70 +10,32 @@ import sys
 
 from absl import app, flags
 
-from tfexposure.data import curation
+from tfexposure.data import curation, curation_flags
 from tfexposure.errors import UserError
 
-_FOLDER = flags.DEFINE_string("folder", None, "Folder of photos.")
-_MANIFEST = flags.DEFINE_string(
+FLAGS = flags.FLAGS
+curation_flags.define()
+flags.adopt_module_key_flags(curation_flags)
+flags.DEFINE_string(
     "manifest", None, "Manifest to write; <folder>/manifest.jsonl by default."
 )
-_BRIGHT_LEVEL = flags.DEFINE_integer(
-    "bright_level",
-    250,
-    "A pixel whose largest channel reaches this 8-bit value is overexposed.",
-    lower_bound=0,
-    upper_bound=255,
-)
-_DARK_LEVEL = flags.DEFINE_integer(
-    "dark_level",
-    5,
-    "A pixel whose largest channel is at most this is underexposed.",
-    lower_bound=0,
-    upper_bound=255,
-)
-_MAX_BRIGHT = flags.DEFINE_float(
-    "max_bright",
-    0.01,
-    "Fraction of overexposed pixels that a kept photo may have.",
-    lower_bound=0,
-    upper_bound=1,
-)
-_MAX_DARK = flags.DEFINE_float(
-    "max_dark",
-    0.01,
-    "Fraction of underexposed pixels that a kept photo may have.",
-    lower_bound=0,
-    upper_bound=1,
-)
-_WORKERS = flags.DEFINE_integer(
+flags.DEFINE_integer(
     "workers", None, "Threads; one per processor by default.", lower_bound=1
-)
-_MAX_UNREADABLE = flags.DEFINE_integer(
-    "max_unreadable",
-    100,
-    "More unreadable photos than this are an error.",
-    lower_bound=0,
 )
 
 
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}")
-    if not _FOLDER.value:
+    if not FLAGS.folder:
         raise app.UsageError("--folder is needed: the folder of photos.")
-    rules = curation.Rules(
-        bright_level=_BRIGHT_LEVEL.value,
-        dark_level=_DARK_LEVEL.value,
-        max_bright=_MAX_BRIGHT.value,
-        max_dark=_MAX_DARK.value,
-    )
     try:
         summary = curation.curate(
-            _FOLDER.value,
-            manifest=_MANIFEST.value,
-            rules=rules,
-            workers=_WORKERS.value,
-            max_unreadable=_MAX_UNREADABLE.value,
+            FLAGS.folder,
+            manifest=FLAGS.manifest,
+            rules=curation_flags.rules(),
+            workers=FLAGS.workers,
+            max_unreadable=FLAGS.max_unreadable,
             progress=_show_progress,
         )
     except UserError as error:

@@ -13,69 +13,30 @@ import sys
 
 from absl import app, flags
 
-from tfexposure.data import curation
+from tfexposure.data import curation_flags
 from tfexposure.errors import UserError
 
-_FOLDER = flags.DEFINE_string("folder", None, "Folder of photos.")
-_OUTPUT = flags.DEFINE_string("output", None, "Folder to write to.")
-_SHARDS = flags.DEFINE_integer(
-    "shards", 16, "Number of record files.", lower_bound=1
-)
-_BRIGHT_LEVEL = flags.DEFINE_integer(
-    "bright_level",
-    250,
-    "A pixel whose largest channel reaches this 8-bit value is overexposed.",
-    lower_bound=0,
-    upper_bound=255,
-)
-_DARK_LEVEL = flags.DEFINE_integer(
-    "dark_level",
-    5,
-    "A pixel whose largest channel is at most this is underexposed.",
-    lower_bound=0,
-    upper_bound=255,
-)
-_MAX_BRIGHT = flags.DEFINE_float(
-    "max_bright",
-    0.01,
-    "Fraction of overexposed pixels that a kept photo may have.",
-    lower_bound=0,
-    upper_bound=1,
-)
-_MAX_DARK = flags.DEFINE_float(
-    "max_dark",
-    0.01,
-    "Fraction of underexposed pixels that a kept photo may have.",
-    lower_bound=0,
-    upper_bound=1,
-)
-_MAX_UNREADABLE = flags.DEFINE_integer(
-    "max_unreadable",
-    100,
-    "More unreadable photos than this are an error.",
-    lower_bound=0,
-)
+FLAGS = flags.FLAGS
+curation_flags.define()
+flags.adopt_module_key_flags(curation_flags)
+flags.DEFINE_string("output", None, "Folder to write to.")
+flags.DEFINE_integer("shards", 16, "Number of record files.", lower_bound=1)
 
 
 def main(argv):
-    for flag in (_FOLDER, _OUTPUT):
-        if not flag.value:
-            raise app.UsageError(f"--{flag.name} is needed.")
+    for name in ("folder", "output"):
+        if not FLAGS[name].value:
+            raise app.UsageError(f"--{name} is needed.")
     counters = {}
     try:
         from tfexposure.data import beam
 
         beam.curate(
-            _FOLDER.value,
-            _OUTPUT.value,
-            rules=curation.Rules(
-                bright_level=_BRIGHT_LEVEL.value,
-                dark_level=_DARK_LEVEL.value,
-                max_bright=_MAX_BRIGHT.value,
-                max_dark=_MAX_DARK.value,
-            ),
-            shards=_SHARDS.value,
-            max_unreadable=_MAX_UNREADABLE.value,
+            FLAGS.folder,
+            FLAGS.output,
+            rules=curation_flags.rules(),
+            shards=FLAGS.shards,
+            max_unreadable=FLAGS.max_unreadable,
             options=argv[1:],
             counters=counters,
             log=lambda line: print(line, file=sys.stderr, flush=True),
@@ -84,7 +45,7 @@ def main(argv):
         sys.exit(f"error: {error}")
     for name, count in sorted(counters.items()):
         print(f"{name:>12}: {count}")
-    print(f"manifest and records: {_OUTPUT.value}")
+    print(f"manifest and records: {FLAGS.output}")
 
 
 def run():

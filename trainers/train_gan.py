@@ -20,6 +20,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("run_dir", None, "Folder of the run.", required=True)
 flags.DEFINE_boolean("dry_run", False, "Print the configuration and stop.")
 config_flags.define()
+flags.adopt_module_key_flags(config_flags)
 
 
 def main(argv):

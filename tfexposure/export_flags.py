@@ -1,0 +1,55 @@
+"""Which model to export: the flags that the export scripts have in common."""
+
+from pathlib import Path
+
+from absl import flags
+
+from tfexposure.config import RunDir
+from tfexposure.errors import UserError
+
+
+def define():
+    """Defines the flags; call once, before they are parsed."""
+    flags.DEFINE_string("run_dir", None, "Folder of the training run.")
+    flags.DEFINE_string(
+        "natural_weights",
+        None,
+        "A .weights.h5 file of the natural model, or shipped for the weights "
+        "of the package, in place of a run.",
+    )
+    flags.DEFINE_enum(
+        "weights",
+        "averaged",
+        ["averaged", "live"],
+        "Weights averaged over training, or those of the last step.",
+    )
+    flags.DEFINE_integer(
+        "step", None, "Checkpoint to export; the newest if none."
+    )
+
+
+def check():
+    """Raises UserError unless the parsed flags name one model."""
+    values = flags.FLAGS
+    if (values.run_dir is None) == (values.natural_weights is None):
+        raise UserError("give either --run_dir or --natural_weights")
+
+
+def load():
+    """Loads the model that the parsed flags name.
+
+    Returns:
+        Pair of the `serving.LoadedRun` and the folder that exports go to
+        by default.
+
+    Raises:
+        UserError: if there is no such model or it does not load.
+    """
+    from tfexposure import serving
+
+    values = flags.FLAGS
+    if values.run_dir:
+        loaded = serving.load_run(values.run_dir, values.weights, values.step)
+        return loaded, RunDir(values.run_dir).exports
+    loaded = serving.load_natural(values.natural_weights)
+    return loaded, Path(values.natural_weights).parent
