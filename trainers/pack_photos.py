@@ -11,6 +11,7 @@ Badly exposed photos are left out of `--train`. `--pairs` names a folder with
 import collections
 import csv
 import io
+import sys
 from pathlib import Path
 
 from absl import app, flags
@@ -42,6 +43,13 @@ _PAIR_QUALITY = flags.DEFINE_integer(
 
 
 def main(_):
+    try:
+        _pack()
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+def _pack():
     found = []
     for group, folders in (("train", _TRAIN.value), ("valid", _VALID.value)):
         for folder in folders:

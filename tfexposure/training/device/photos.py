@@ -45,9 +45,15 @@ def encode(path, short_side=0, quality=0, kind="jpeg"):
 
     Returns:
         The encoded photo and its 8-bit RGB pixels.
+
+    Raises:
+        UserError: if the file is no photo that can be read.
     """
-    data = path.read_bytes()
-    image = Image.open(io.BytesIO(data)).convert("RGB")
+    try:
+        data = path.read_bytes()
+        image = Image.open(io.BytesIO(data)).convert("RGB")
+    except Exception as error:  # Pillow's plugins raise of every kind
+        raise UserError(f"{path} cannot be read as a photo: {error}") from error
     scale = short_side / min(image.size) if short_side else 1.0
     if scale < 1.0:
         size = tuple(round(side * scale) for side in image.size)
