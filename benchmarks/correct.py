@@ -1,12 +1,14 @@
 """Times `tfexposure correct`: large photos, and a folder of small ones.
 
+    python benchmarks/correct.py
     python benchmarks/correct.py --model=exports/saved_model
 
 Prints, for photos of 1, 12, 24 and 100 megapixels, the seconds from file to
-file, those spent inside the network, and the peak of resident memory; then
-the photos per second of a folder of small photos, against a loop that opens,
-restores and saves one after the other. Each measurement is a process of its
-own; a model is loaded and called once before the clock starts.
+file, the seconds that the network alone takes for as many pixels, tile by tile
+at full size, and the peak of resident memory; then the photos per second of a
+folder of small photos, against a loop that opens, restores at full size and
+saves one after the other. Each measurement is a process of its own; a model is
+loaded and called once before the clock starts.
 """
 
 import argparse
@@ -25,27 +27,9 @@ from PIL import Image
 
 from tfexposure.photo import batch, tiling
 from tfexposure.photo.correcting import Settings
-from tfexposure.photo.runners import Runner, open_runner
+from tfexposure.photo.runners import open_runner
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-
-
-class TimedRunner(Runner):
-    """Passes everything on and adds up the time spent."""
-
-    def __init__(self, runner):
-        self.inner, self.seconds = runner, 0.0
-
-    def __getattribute__(self, name):
-        if name in ("inner", "seconds", "restore"):
-            return object.__getattribute__(self, name)
-        return getattr(self.inner, name)
-
-    def restore(self, image, thumbnail=None):
-        start = time.perf_counter()
-        restored = self.inner.restore(image, thumbnail)
-        self.seconds += time.perf_counter() - start
-        return restored
 
 
 def load(model):
@@ -54,7 +38,9 @@ def load(model):
     side = (runner.fixed_size or (64, 64))[0]
     image = np.full((side, side, 3), 0.5, np.float32)
     runner.restore(image, thumbnail_of(runner))
-    return TimedRunner(runner), peak_megabytes()
+    if runner.guide_spec:
+        runner.field(image, *runner.look(thumbnail_of(runner)))
+    return runner, peak_megabytes()
 
 
 def thumbnail_of(runner):
@@ -82,7 +68,7 @@ def product(model, folder, target):
     errors = [outcome.error for outcome in outcomes if outcome.error]
     if errors:
         raise SystemExit("\n".join(errors))
-    return seconds, runner.seconds, base
+    return seconds, base
 
 
 def naive(model, folder, target):
@@ -103,7 +89,22 @@ def naive(model, folder, target):
         Image.fromarray(levels.astype(np.uint8)).save(
             target / path.name, quality=92
         )
-    return time.perf_counter() - start, runner.seconds, base
+    return time.perf_counter() - start, base
+
+
+def network(model, photo, _):
+    """The network alone on a photo of this size, tile by tile."""
+    runner, base = load(model)
+    width, height = Image.open(photo).size
+    rows, columns = tiling.grid(height, width, runner)
+    image = np.random.default_rng(0).uniform(
+        size=(rows[0].size, columns[0].size, 3)
+    )
+    image, thumbnail = image.astype(np.float32), thumbnail_of(runner)
+    start = time.perf_counter()
+    for _ in range(len(rows) * len(columns)):
+        runner.restore(image, thumbnail)
+    return time.perf_counter() - start, base
 
 
 def measure(way, model, source, target):
@@ -128,10 +129,10 @@ def large_photos(args, folder):
         path = folder / f"{megapixels}.jpg"
         make_photo(args.photo, megapixels, path)
         found = measure("product", args.model, path, folder / "out.jpg")
+        alone = measure("network", args.model, path, None)["seconds"]
         print(
-            f"{megapixels:10g} {found['seconds']:8.1f} "
-            f"{found['network']:8.1f} "
-            f"{found['seconds'] / found['network']:6.2f} "
+            f"{megapixels:10g} {found['seconds']:8.2f} {alone:8.2f} "
+            f"{found['seconds'] / alone:6.2f} "
             f"{found['peak']:8.0f} {found['peak'] - found['base']:15.0f}",
             flush=True,
         )
@@ -157,6 +158,9 @@ def small_photos(args, folder):
     )
 
 
+WAYS = {"product": product, "naive": naive, "network": network}
+
+
 def default_photo():
     folders = [ROOT / "samples", ROOT.parent / "shared/photos/samples"]
     found = [p for folder in folders for p in sorted(folder.rglob("*.jpg"))]
@@ -166,24 +170,24 @@ def default_photo():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     add = parser.add_argument
-    add("--model", required=True, help="as for tfexposure correct")
+    add("--model", default="", help="as for tfexposure correct")
     add("--photo", default=default_photo(), help="scene to resize")
     add("--megapixels", type=float, nargs="*", default=[1, 12, 24, 100])
     add("--photos", type=int, default=200, help="0: no folder")
     add("--side", type=int, default=512, help="longer side in the folder")
     add("--repeats", type=int, default=3)
-    add("--run", choices=("product", "naive"), help=argparse.SUPPRESS)
+    add("--run", choices=list(WAYS), help=argparse.SUPPRESS)
     add("paths", nargs="*", type=pathlib.Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.run:
-        way = {"product": product, "naive": naive}[args.run]
-        seconds, network, base = way(args.model, *args.paths)
-        found = {"seconds": seconds, "network": network, "base": base}
+        seconds, base = WAYS[args.run](args.model or None, *args.paths)
+        found = {"seconds": seconds, "base": base}
         print(json.dumps(found | {"peak": peak_megabytes()}))
         return
     if args.photo is None:
         parser.error("--photo is needed: no sample photos are here")
-    print(f"{platform.machine()}, {os.cpu_count()} cores, model {args.model}")
+    model = args.model or "natural, as shipped"
+    print(f"{platform.machine()}, {os.cpu_count()} cores, model: {model}")
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         large_photos(args, folder)

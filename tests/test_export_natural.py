@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from serving_models import picture
 
+import tfexposure
 from tfexposure import serving
 from tfexposure.errors import UserError
 from tfexposure.natural import NaturalRestorer
@@ -22,7 +23,7 @@ def restorer():
     """Two levels only: a halo of 24 pixels, so that small photos are tiled."""
     tf.keras.utils.set_random_seed(0)
     model = NaturalRestorer(
-        summary_widths=(4, 4, 4, 4, 4), code_size=8, filler_widths=(4, 6)
+        summary_widths=(4, 4, 4, 4, 4, 4), code_size=8, filler_widths=(4, 6)
     )
     model.build()
     random = np.random.default_rng(0)
@@ -82,6 +83,22 @@ def test_a_tflite_file_takes_both(restorer, size):
         restorer((image, thumbnail)),
         atol=1e-4,
     )
+
+
+def test_a_file_of_any_size_tells_curve_and_field(restorer, tmp_path):
+    """What `tfexposure correct` asks for is the network's own answer."""
+    network = serving.network_of(restorer)
+    path = serving.write_tflite(
+        tmp_path / "natural.tflite",
+        serving.convert_to_tflite(network),
+        serving.make_manifest(network),
+    )
+    pixels = np.rint(picture(61, 90)[0] * 255).astype("uint8")
+    answer = tfexposure.correct(pixels, model=path, force=True)
+    expected = restorer(pixels[None].astype("float32") / 255)
+    expected = np.asarray(expected)[0] * 255
+    assert np.abs(answer - expected).max() <= 0.55
+    assert np.abs(answer.astype(int) - pixels).max() > 10
 
 
 def test_weights_are_loaded_from_their_file(tmp_path):

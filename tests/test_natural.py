@@ -25,7 +25,7 @@ def _randomized(**arguments):
 @pytest.fixture(scope="module")
 def small():
     return _randomized(
-        summary_widths=(4, 4, 4, 4, 6), code_size=5, filler_widths=(4, 5, 6)
+        summary_widths=(4, 4, 4, 4, 6, 6), code_size=5, filler_widths=(4, 5, 6)
     )
 
 

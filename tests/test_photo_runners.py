@@ -254,7 +254,7 @@ def test_natural_restorer_tile_by_tile(tmp_path, monkeypatch):
 
     keras.utils.set_random_seed(0)
     restorer = NaturalRestorer(
-        (4, 4, 4, 4, 4), code_size=8, filler_widths=(4, 4, 4)
+        (4, 4, 4, 4, 4, 4), code_size=8, filler_widths=(4, 4, 4)
     )
     restorer(np.zeros((1, 64, 64, 3), np.float32))
     random = np.random.default_rng(0)
@@ -269,6 +269,9 @@ def test_natural_restorer_tile_by_tile(tmp_path, monkeypatch):
     pixels[:60] = 255
     inputs = pixels[None].astype(np.float32) / 255
     expected = np.asarray(restorer(inputs, training=False))[0] * 255
+    guided = corrected(runner, pixels, None).astype(int)
+    assert np.abs(guided - expected).max() <= 1
+    runner.guide_spec = None
     whole = corrected(runner, pixels, 0).astype(int)
     assert np.abs(whole - expected).max() <= 1
     assert np.abs(corrected(runner, pixels, 64) - whole).max() <= 1

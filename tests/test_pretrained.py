@@ -57,6 +57,9 @@ def test_shipped_file_for_phones_answers_as_the_model(model):
     keras = ops.convert_to_numpy(model(overexposed[None]))[0]
     assert np.abs(lite - keras).max() < 5e-3
     assert (runner.halo, runner.stride) == (model.halo, model.multiple)
+    pixels = np.rint(overexposed * 255).astype("uint8")
+    corrected = tfexposure.correct(pixels, model=runner)
+    assert np.abs(corrected / 255 - keras).max() < 5e-3 + 1 / 255
 
 
 def test_unknown_and_damaged_weights_are_refused(tmp_path, monkeypatch):

@@ -10,9 +10,12 @@ makes the array file. docs/gpu.md has the whole command for a borrowed GPU.
 import dataclasses
 import json
 import os
+import sys
 from pathlib import Path
 
 from absl import app, flags
+
+from tfexposure.errors import UserError
 
 _MODEL = flags.DEFINE_enum(
     "model",
@@ -64,6 +67,12 @@ _INIT = flags.DEFINE_string(
     "Weights to begin with: .weights.h5 of a run, or the .npz of "
     "tfexposure/pretrained.",
 )
+_TRUNK = flags.DEFINE_string(
+    "trunk",
+    "",
+    "natural: ImageNet weights of EfficientNet-lite2 (.npz) for the branch "
+    "that looks at the whole photo to begin with.",
+)
 _THREADS = flags.DEFINE_integer("threads", 0, "CPU threads; 0: all cores.")
 _VALIDATE = flags.DEFINE_float(
     "validate_minutes", 5.0, "Time between validations."
@@ -77,6 +86,15 @@ _NOT_SETTINGS = ("photos", "run_dir", "minutes", "threads", "validate_minutes")
 
 
 def main(_):
+    try:
+        _train()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _train():
     if _THREADS.value and os.environ.get("KERAS_BACKEND") != "jax":
         import tensorflow as tf
 
@@ -158,6 +176,8 @@ def _natural():
     weights = objectives.NaturalWeights(**json.loads(_WEIGHTS.value))
     model = NaturalRestorer()
     model.build()
+    if _TRUNK.value:
+        model.summary_branch.begin_with_imagenet(_TRUNK.value)
     optimizer = keras.optimizers.AdamW(
         _schedule(1e-3), weight_decay=1e-4, global_clipnorm=1.0
     )

@@ -26,6 +26,7 @@ def correct(
     highlights_only=False,
     force=False,
     tile=None,
+    stops=None,
 ):
     """Gives an overexposed photo its natural exposure back.
 
@@ -42,8 +43,10 @@ def correct(
         strength: 0 (the input's own pixels) to 1.
         ev: stops of light added to the answer.
         highlights_only: change clipped regions and a soft border alone.
-        force: correct what looks well exposed, too.
+        force: correct what would be left alone, too.
         tile: side of tiles in pixels, 0 for none, `None` for automatic.
+        stops: how far the photo is overexposed, 0 to 5; `None` lets the model
+            judge.
 
     Returns:
         the type given: the path written to, a PIL image of the same mode, or
@@ -53,7 +56,7 @@ def correct(
         UserError: for a file or model that cannot be used.
         ValueError: for an argument out of range or of the wrong kind.
     """
-    settings = Settings(strength, ev, highlights_only, force, tile)
+    settings = Settings(strength, ev, highlights_only, force, tile, stops)
     runner = functools.partial(open_runner, model)
     if isinstance(photo, (str, os.PathLike)):
         return _correct_file(photo, output, runner, settings)

@@ -210,6 +210,8 @@ class Batch:
             for source, target in jobs
         ]
         self._over.clear()
+        if hasattr(self._runner, "share"):
+            self._runner.share(min(self._workers, max(len(jobs), 1)))
         pool = concurrent.futures.ThreadPoolExecutor(self._workers)
         try:
             futures = [

@@ -51,6 +51,12 @@ def add_arguments(parser):
         help="stops to brighten (+) or darken (-) the answer; default 0",
     )
     look(
+        "--stops",
+        type=float,
+        help="how far the photo is overexposed, 0 to 5; default: the model's "
+        "guess",
+    )
+    look(
         "--highlights_only",
         action="store_true",
         help="change clipped regions and a soft border of 24 pixels alone",
@@ -58,7 +64,7 @@ def add_arguments(parser):
     look(
         "--force",
         action="store_true",
-        help="correct photos that look well exposed, too",
+        help="correct photos that would be left alone, too",
     )
     look(
         "--mask",
@@ -129,7 +135,12 @@ def add_limits(parser):
 
 def main(args):
     settings = Settings(
-        args.strength, args.ev, args.highlights_only, args.force, args.tile
+        args.strength,
+        args.ev,
+        args.highlights_only,
+        args.force,
+        args.tile,
+        args.stops,
     )
     if args.quality is not None and not 1 <= args.quality <= 100:
         raise ValueError(

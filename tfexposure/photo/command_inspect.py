@@ -12,7 +12,7 @@ from tfexposure.photo.decode import read_photo
 from tfexposure.photo.photo import Limits
 
 _EPILOG = """\
-verdicts: "well exposed": correct leaves the photo as it is; "recoverable by
+verdicts: "well exposed": nothing to do; "recoverable by
 gain": too bright, hardly clipped; "needs invention": clipped regions have to
 be made up. The shift is a guess from the photo's look: docs/correct.md.
 """

@@ -1,17 +1,21 @@
 """What is done to a photo's pixels, window by window."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
 from tfexposure.errors import UserError
-from tfexposure.photo import colour, inspection, thumbnails, tiling
+from tfexposure.photo import colour, guided, inspection, thumbnails, tiling
 from tfexposure.photo.rows import STRIP_ROWS, Rows
 
 # Feathering of --highlights_only: clipped pixels grow by `_GROW`, then two
 # box means of radius `_SOFTEN` make a slope of that width around them.
 _GROW, _SOFTEN = 12, 6
 FEATHER = _GROW + 2 * _SOFTEN
+# A photo that a guide would change by less on average is left as it is.
+# docs/correct.md has what this costs and saves.
+MIN_CHANGE = 0.02
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +26,9 @@ class Settings:
         strength: 0 leaves the photo as it is, 1 takes the answer in full.
         ev: stops of light added to the answer, for a brighter or darker one.
         highlights_only: change clipped regions and a soft border alone.
-        force: correct photos that look well exposed, too.
+        force: correct photos that would be left alone, too.
         tile: side of a tile in pixels, 0 for none, `None` for automatic.
+        stops: how far the photo is overexposed; `None` lets the model judge.
     """
 
     strength: float = 1.0
@@ -31,6 +36,7 @@ class Settings:
     highlights_only: bool = False
     force: bool = False
     tile: int | None = None
+    stops: float | None = None
 
     def __post_init__(self):
         if not 0 <= self.strength <= 1:
@@ -40,6 +46,10 @@ class Settings:
         if not -5 <= self.ev <= 5:
             raise ValueError(
                 f"ev should lie in [-5, 5] stops. Received: {self.ev}"
+            )
+        if self.stops is not None and not 0 <= self.stops <= 5:
+            raise ValueError(
+                f"stops should lie in [0, 5]. Received: {self.stops}"
             )
         if self.tile is not None and (self.tile < 0 or 0 < self.tile < 64):
             raise ValueError(
@@ -87,21 +97,54 @@ def correct_photo(photo, runner, settings, *, want_mask=False, progress=None):
     if photo.colours == 3:
         space = colour.colour_of(photo.icc, photo.notes)
     before = inspection.inspect_rows(photo.rows, photo.colours, space)
-    network = settings.force or before.verdict != inspection.WELL_EXPOSED
-    if settings.strength == 0 or (not network and settings.ev == 0):
+    work = _Work(photo, space, settings, want_mask)
+    answer = None
+    if settings.strength > 0:
+        if not hasattr(runner, "restore"):
+            runner = runner()
+        answer = _look(work, runner, before)
+    if answer:
+        answer(progress)
+    elif settings.strength > 0 and settings.ev:
+        work.gain_only(progress)
+    else:
         if progress:
             progress(1.0)
         mask = _no_mask(photo.rows.shape) if want_mask else None
         return Correction(photo.rows, False, mask, before, before)
-    work = _Work(photo, space, settings, want_mask)
-    if network:
-        if not hasattr(runner, "restore"):
-            runner = runner()
-        work.restore(runner, progress)
-    else:
-        work.gain_only(progress)
     after = inspection.inspect_rows(work.rows, photo.colours, space)
     return Correction(work.rows, True, work.invented, before, after)
+
+
+def _look(work, runner, before):
+    """Decides whether the photo needs the network.
+
+    Returns:
+        What corrects it, a function of the progress; or `None`.
+    """
+    settings, thumbnail = work.settings, work.thumbnail(runner)
+    spec = runner.guide_spec
+    if spec:
+        slopes, code = runner.look(thumbnail)
+        _check_finite(slopes)
+        if settings.stops is not None:
+            slopes = guided.slopes_of_stops(settings.stops, len(slopes))
+        curve = guided.Curve(spec.knots, slopes)
+        # The network judges better than a histogram can.
+        much = curve.change(thumbnail[..., :3]) >= MIN_CHANGE
+        if much or settings.force or settings.stops is not None:
+            factor, small = work.reduced()
+            field = runner.field(small, slopes, code)
+            _check_finite(field)
+            guide = guided.Guide(curve, spec.clip, field, factor)
+            return functools.partial(work.restore_guided, guide)
+    elif settings.stops is not None:
+        raise UserError(
+            "the model cannot be told the stops; the shipped one can"
+        )
+    elif settings.force or before.verdict != inspection.WELL_EXPOSED:
+        return functools.partial(work.restore_tiles, runner, thumbnail)
+    return None
 
 
 def _no_mask(shape):
@@ -123,19 +166,46 @@ class _Work:
         self.rows = Rows(*self.source.shape, self.source.dtype)
         self.invented = Rows(height, width, 1, np.uint8) if want_mask else None
 
-    def restore(self, runner, progress):
+    def thumbnail(self, runner):
+        """The small copy that the runner takes, if it does."""
+        if not runner.thumbnail:
+            return None
+        return thumbnails.make_thumbnail(
+            self._srgb_strips(), *self.source.shape[:2], runner
+        )
+
+    def reduced(self):
+        """The photo at reduced size, and the factor."""
         height, width, _ = self.source.shape
-        thumbnail = None
-        if runner.thumbnail:
-            thumbnail = thumbnails.make_thumbnail(
-                self._srgb_strips(), height, width, runner
-            )
+        factor = guided.reduction(height, width)
+        rows = STRIP_ROWS // factor * factor or factor
+        strips = self._srgb_strips(rows)
+        return factor, guided.shrink(strips, height, width, factor)
+
+    def restore_guided(self, guide, progress):
+        """Applies a guide, strip by strip."""
+        for top, strip in self.source.strips():
+            out, bottom = strip.copy(), top + len(strip)
+            alpha = self._alpha(top, bottom)
+            answer = self._answer(strip, functools.partial(guide.restore, top))
+            self._blend(out, answer, alpha)
+            self._write(top, out, alpha)
+            if progress:
+                progress(bottom / self.source.shape[0])
+
+    def restore_tiles(self, runner, thumbnail, progress):
+        """Runs the network at full size, tile by tile."""
+        height, width, _ = self.source.shape
         try:
             row_spans, column_spans = tiling.grid(
                 height, width, runner, self.settings.tile
             )
         except ValueError as error:
             raise UserError(str(error)) from error
+
+        def restore(image):
+            return runner.restore(np.ascontiguousarray(image), thumbnail)
+
         total, done = len(row_spans) * len(column_spans), 0
         for row in row_spans:
             strip = tiling.read_window_rows(self.source, row)
@@ -143,7 +213,7 @@ class _Work:
             alpha = self._alpha(row.start, row.stop)
             for column in column_spans:
                 window = tiling.take_window_columns(strip, column)
-                answer = self._answer(window, runner, thumbnail)
+                answer = self._answer(window, restore)
                 place = slice(column.start, column.stop)
                 self._blend(
                     out[:, place],
@@ -166,8 +236,8 @@ class _Work:
             if progress:
                 progress((top + len(strip)) / self.source.shape[0])
 
-    def _srgb_strips(self):
-        for top, strip in self.source.strips():
+    def _srgb_strips(self, size=STRIP_ROWS):
+        for top, strip in self.source.strips(size):
             yield top, np.clip(self._to_srgb(strip), 0, 1)
 
     def _to_srgb(self, pixels):
@@ -178,16 +248,12 @@ class _Work:
             return np.repeat(values, 3, axis=-1)
         return self.space.to_srgb(values)
 
-    def _answer(self, window, runner, thumbnail):
-        """The network's answer for a window, in the photo's own colours."""
+    def _answer(self, window, restore):
+        """A network's answer for a window, in the photo's own colours."""
         srgb = self._to_srgb(window)
         image = np.clip(srgb, 0, 1)
-        restored = runner.restore(np.ascontiguousarray(image), thumbnail)
-        if not np.isfinite(restored).all():
-            raise UserError(
-                "the model answered values that are not finite; its export "
-                "is broken"
-            )
+        restored = restore(image)
+        _check_finite(restored)
         # Colours outside sRGB keep what sRGB could not show of them.
         return self.space.from_srgb(self._offset(restored) + (srgb - image))
 
@@ -248,6 +314,14 @@ class _Work:
         clipped = self._clipped(self.source.read(top, top + len(out)))
         share = clipped.mean(-1, keepdims=True) * alpha * invented
         self.invented.write(top, np.rint(share * 255).astype(np.uint8))
+
+
+def _check_finite(values):
+    if not np.isfinite(values).all():
+        raise UserError(
+            "the model answered values that are not finite; its export is "
+            "broken"
+        )
 
 
 def _box_sum(values, radius):

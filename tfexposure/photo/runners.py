@@ -15,6 +15,7 @@ import numpy as np
 
 from tfexposure import pretrained
 from tfexposure.errors import UserError, import_extra
+from tfexposure.photo.guided import GuideSpec
 from tfexposure.quiet import import_tensorflow
 
 # For models that carry no manifest: above the 102 pixels measured for the
@@ -40,6 +41,8 @@ class Runner:
         thumbnail_channels: 3, or 6 for one with the share of clipped pixels.
         exact_tiles: `False` for a network whose answer anywhere depends on
             the whole window, so that tiles do not join.
+        guide_spec: `guided.GuideSpec`, if `look` and `field` can be called,
+            or `None`.
     """
 
     halo = UNKNOWN_HALO
@@ -48,6 +51,7 @@ class Runner:
     thumbnail = None
     thumbnail_channels = 3
     exact_tiles = True
+    guide_spec = None
 
     def restore(self, image, thumbnail=None):
         """Restores float32 (H, W, 3) in [0, 1]; the same shape comes back.
@@ -57,6 +61,26 @@ class Runner:
             thumbnail: float32 (T, T, C) of the whole photo, as
                 `thumbnails.make_thumbnail` makes it, if the network takes
                 one.
+        """
+        raise NotImplementedError
+
+    def share(self, calls):
+        """Tells the runner that so many calls will come at the same time."""
+
+    def look(self, thumbnail):
+        """Judges a whole photo: slopes of its curve (pieces,), code (n,)."""
+        raise NotImplementedError
+
+    def field(self, image, slopes, code):
+        """Answers a whole photo at reduced size.
+
+        Args:
+            image: float32 (h, w, 3) in [0, 1], of few pixels.
+            slopes: float32 (pieces,), of the curve to be applied.
+            code: what `look` gave.
+
+        Returns:
+            float32 (h', w', 12); see `guided.Guide`.
         """
         raise NotImplementedError
 
@@ -73,6 +97,9 @@ class Runner:
             setattr(self, name, value)
         self.thumbnail = manifest.get("thumbnail")
         self.exact_tiles = manifest.get("exact_tiles", True)
+
+    def _take_guide(self, notes):
+        self.guide_spec = GuideSpec(tuple(notes["knots"]), tuple(notes["clip"]))
 
     def _take_thumbnail(self, model, shape):
         """Notes the size of the input `thumbnail`, (1, T, T, C)."""
@@ -138,9 +165,10 @@ class LiteRunner(Runner):
 
     def __init__(self, path):
         litert = import_extra("ai_edge_litert.interpreter", "lite")
-        self._open = functools.partial(
-            litert.Interpreter, os.fspath(path), num_threads=os.cpu_count()
+        self._interpreter = functools.partial(
+            litert.Interpreter, os.fspath(path)
         )
+        self._threads = os.cpu_count() or 1
         try:
             interpreter = self._open()
             signatures = interpreter.get_signature_list()
@@ -160,7 +188,10 @@ class LiteRunner(Runner):
         shape = self._inputs["image"]["shape_signature"]
         if shape[1] > 0 and shape[2] > 0:
             self.fixed_size = (int(shape[1]), int(shape[2]))
-        self._apply_manifest(_zipped_manifest(path))
+        manifest = _zipped_manifest(path) or {}
+        self._apply_manifest(manifest)
+        if {"look", "field"} <= set(signatures) and "guide" in manifest:
+            self._take_guide(manifest["guide"])
         if "thumbnail" in self._inputs:
             shape = self._inputs["thumbnail"]["shape_signature"]
             self._take_thumbnail(path, [n if n > 0 else None for n in shape])
@@ -172,14 +203,34 @@ class LiteRunner(Runner):
             inputs["thumbnail"] = _quantize(
                 thumbnail[None], self._inputs["thumbnail"]
             )
+        restored = self._run("serving_default", inputs)["restored"]
+        return _dequantize(restored, self._outputs["restored"])[0]
+
+    def share(self, calls):
+        # One thread each is faster than all threads for each in turn.
+        self._threads = max(1, (os.cpu_count() or 1) // calls)
+        self._idle.clear()
+
+    def _open(self):
+        return self._interpreter(num_threads=self._threads)
+
+    def look(self, thumbnail):
+        answer = self._run("look", {"thumbnail": thumbnail[None]})
+        return answer["slopes"][0], answer["code"][0]
+
+    def field(self, image, slopes, code):
+        inputs = {"image": image, "slopes": slopes, "code": code}
+        inputs = {name: value[None] for name, value in inputs.items()}
+        return self._run("field", inputs)["field"][0]
+
+    def _run(self, signature, inputs):
         try:
             interpreter = self._idle.pop()
         except IndexError:
             interpreter = self._open()
-        call = interpreter.get_signature_runner("serving_default")
-        restored = call(**inputs)["restored"]
+        answer = interpreter.get_signature_runner(signature)(**inputs)
         self._idle.append(interpreter)
-        return _dequantize(restored, self._outputs["restored"])[0]
+        return answer
 
 
 class GeneratorRunner(Runner):
@@ -202,6 +253,21 @@ class GeneratorRunner(Runner):
         self._call = tensorflow.function(
             network.restore_tile, input_signature=inputs
         )
+        if network.field:
+            self._take_guide(network.notes["guide"])
+            self._look = tensorflow.function(network.look)
+            # Any size of picture is one trace.
+            self._field = tensorflow.function(
+                network.field, reduce_retracing=True
+            )
+
+    def look(self, thumbnail):
+        known = self._look(self._constant(thumbnail[None]))
+        return tuple(value.numpy()[0] for value in known)
+
+    def field(self, image, slopes, code):
+        inputs = [self._constant(v[None]) for v in (image, slopes, code)]
+        return self._field(*inputs).numpy()[0]
 
     def restore(self, image, thumbnail=None):
         inputs = [self._constant(image[None])]

@@ -10,6 +10,9 @@ import tensorflow as tf
 from tfexposure.field_of_view import tile_halo
 from tfexposure.generator import UNetGenerator
 from tfexposure.natural import (
+    CLIP_FROM,
+    CLIP_TO,
+    KNOTS,
     SHARE_FROM,
     SHARE_TO,
     THUMBNAIL_SIZE,
@@ -34,6 +37,8 @@ class Network:
         shrink: function of whole photos, float32 (N, H, W, 3) in [0, 1], to
             their thumbnails.
         look: function of thumbnails to the tuple of what `restore` needs.
+        field: function like `restore`, of a photo at reduced size, to the
+            coefficients that correct it at full size; or None.
         notes: dict of further entries for the manifest.
     """
 
@@ -44,6 +49,7 @@ class Network:
     thumbnail: tuple | None = None
     shrink: Callable | None = None
     look: Callable | None = None
+    field: Callable | None = None
     notes: dict = dataclasses.field(default_factory=dict)
 
     def restore_tile(self, image, thumbnail=None):
@@ -108,8 +114,12 @@ def _natural(restorer):
         thumbnail=(THUMBNAIL_SIZE, THUMBNAIL_SIZE, 6),
         shrink=restorer.thumbnail,
         look=lambda thumbnail: restorer.summarize(thumbnail, training=False),
-        # For clients that make the thumbnail themselves.
-        notes={"clip_share": [SHARE_FROM, SHARE_TO]},
+        field=lambda image, *known: restorer.field(image, *known),
+        # For clients that make the thumbnail, and apply the field, themselves.
+        notes={
+            "clip_share": [SHARE_FROM, SHARE_TO],
+            "guide": {"knots": KNOTS, "clip": [CLIP_FROM, CLIP_TO]},
+        },
     )
 
 

@@ -1,5 +1,6 @@
 """TFLite files for phones, browsers and small machines."""
 
+import tempfile
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -34,9 +35,12 @@ def convert_to_tflite(
 ) -> bytes:
     """Converts a network to a TFLite file's contents.
 
-    The only signature, `serving_default`, takes `image` (N, H, W, 3) in
-    [0, 1], and `thumbnail` if the network looks at the whole photo, and
-    answers `restored`. Only built-in operations are used.
+    The signature `serving_default` takes `image` (N, H, W, 3) in [0, 1], and
+    `thumbnail` if the network looks at the whole photo, and answers
+    `restored`. If the network has a field, a file of floating point and any
+    size has two signatures beside it, on the same weights: `look` takes the
+    thumbnail and answers `slopes` and `code`, and `field` takes these and the
+    photo at reduced size. Only built-in operations are used.
 
     Args:
         network: `Network`; for `int16x8` one of `network_of(generator,
@@ -65,33 +69,32 @@ def convert_to_tflite(
             f"Received: {precision!r}"
         )
     module = _Module(network, size)
-    converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [module.serving_default.get_concrete_function()], module
-    )
-    operations = tf.lite.OpsSet.TFLITE_BUILTINS
+    options = {}
     if precision != "float32":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if precision == "float16":
-        converter.target_spec.supported_types = [tf.float16]
+        options["optimizations"] = [tf.lite.Optimize.DEFAULT]
     if precision in CALIBRATED:
         examples = list(examples or ())
         if not examples:
             raise ValueError(f"`examples` are needed for {precision!r}")
-        converter.representative_dataset = lambda: iter(examples)
+        options["representative_dataset"] = lambda: iter(examples)
     if precision == "int8":
-        operations = tf.lite.OpsSet.TFLITE_BUILTINS_INT8
-        converter.inference_input_type = tf.uint8
-        converter.inference_output_type = tf.uint8
-    if precision == "int16x8":
-        operations = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8  # noqa: E501
-    converter.target_spec.supported_ops = [operations]
-    try:
-        contents = converter.convert()
-    except Exception as error:  # Of many kinds, all from the converter.
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"conversion to TFLite ({precision}) failed: {reason}"
-        ) from error
+        options["inference_input_type"] = tf.uint8
+        options["inference_output_type"] = tf.uint8
+    guided = network.field and size is None and precision not in CALIBRATED
+    with tempfile.TemporaryDirectory() as folder:
+        converter = _converter(module, guided, folder)
+        for name, value in options.items():
+            setattr(converter, name, value)
+        converter.target_spec.supported_ops = [_operations(precision)]
+        if precision == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        try:
+            contents = converter.convert()
+        except Exception as error:  # Of many kinds, all from the converter.
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(
+                f"conversion to TFLite ({precision}) failed: {reason}"
+            ) from error
     lite.check_contents(contents, network, precision)
     if precision == "float32":
         lite.compare(contents, network, size)
@@ -123,8 +126,31 @@ def write_tflite(path, contents: bytes, manifest: dict) -> Path:
     return path
 
 
+def _converter(module, guided, folder):
+    if not guided:
+        return tf.lite.TFLiteConverter.from_concrete_functions(
+            [module.serving_default.get_concrete_function()], module
+        )
+    # Several signatures share their weights only by way of a SavedModel.
+    names = ("serving_default", "look", "field")
+    signatures = {name: getattr(module, name) for name in names}
+    tf.saved_model.save(module, folder, signatures=signatures)
+    return tf.lite.TFLiteConverter.from_saved_model(
+        folder, signature_keys=names
+    )
+
+
+def _operations(precision):
+    sets = tf.lite.OpsSet
+    if precision == "int8":
+        return sets.TFLITE_BUILTINS_INT8
+    if precision == "int16x8":
+        return sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+    return sets.TFLITE_BUILTINS
+
+
 class _Module(tf.Module):
-    """The signature; tracks plain variables and no Keras object."""
+    """The signatures; tracks plain variables and no Keras object."""
 
     def __init__(self, network, size):
         super().__init__()
@@ -138,6 +164,13 @@ class _Module(tf.Module):
         def restore(image, thumbnail=None):
             return {"restored": network.restore_tile(image, thumbnail)}
 
+        def look(thumbnail):
+            slopes, code = network.look(thumbnail)
+            return {"slopes": slopes, "code": code}
+
+        def field(image, slopes, code):
+            return {"field": network.field(image, slopes, code)}
+
         count = None if size is None else 1
         specs = [tf.TensorSpec((count, size, size, 3), tf.float32, "image")]
         if network.thumbnail:
@@ -147,3 +180,11 @@ class _Module(tf.Module):
                 )
             )
         self.serving_default = tf.function(restore, specs)
+        if network.field:
+            self.look = tf.function(look, specs[1:])
+            known = self.look.get_concrete_function().structured_outputs
+            known = [
+                tf.TensorSpec(known[name].shape, tf.float32, name)
+                for name in ("slopes", "code")
+            ]
+            self.field = tf.function(field, [specs[0], *known])

@@ -31,7 +31,9 @@ class NaturalWeights:
         filled_gain: L1 after giving away the gain that the curve has wrong,
             so that a wrong guess of the exposure leaves no border.
         chroma: L1 of the colour differences.
-        gradient: L1 of differences between neighbours, at 3 scales.
+        gradient: L1 of differences between neighbours, at 5 scales.
+        border: the same across the clip's border alone: where light falls off
+            gently, so must the filling.
         distribution: L1 of the sorted luminances: as many whites and as much
             contrast as the original, wherever they are; whites count most.
         highlight: extra weight of luminances that are too dark, against the
@@ -46,6 +48,7 @@ class NaturalWeights:
     filled_gain: float = 0.5
     chroma: float = 0.5
     gradient: float = 1.0
+    border: float = 0.5
     distribution: float = 0.5
     highlight: float = 0.5
     adversarial: float = 0.0
@@ -183,9 +186,12 @@ def _filler_terms(restored, target, mask, gain):
         "highlight": darker,
     }
     terms = {name: ops.mean(value) for name, value in means.items()}
-    terms["gradient"] = _gradient_loss(restored, target, mask)
+    gradient, border = _gradient_losses(restored, target, mask)
+    terms["gradient"] = gradient
     terms["distribution"] = _distribution_loss(*luminance, anywhere)
-    return {name: value / size for name, value in terms.items()}
+    return {name: value / size for name, value in terms.items()} | {
+        "border": border
+    }
 
 
 def _luminance(images):
@@ -204,20 +210,23 @@ def _opponents(images):
     )
 
 
-def _gradient_loss(restored, target, mask):
-    total = 0.0
-    for _ in range(3):
+def _gradient_losses(restored, target, mask, scales=5):
+    """Returns the terms `gradient` and `border`."""
+    everywhere = border = 0.0
+    for _ in range(scales):
         for axis in (1, 2):
             wrong = ops.abs(
                 _neighbours(restored, axis) - _neighbours(target, axis)
             )
             inside = ops.maximum(*_both(mask, axis))
-            total = total + ops.mean(inside * wrong)
+            everywhere = everywhere + ops.mean(inside * wrong)
+            edge = ops.abs(_neighbours(mask, axis))
+            border = border + ops.mean(edge * wrong) / (ops.mean(edge) + 1e-3)
         restored, target, mask = (
             ops.average_pool(images, 2, 2)
             for images in (restored, target, mask)
         )
-    return total / 3.0
+    return everywhere / scales, border / (2 * scales)
 
 
 def _both(images, axis):

@@ -1,0 +1,141 @@
+"""Photos seen at reduced size and corrected at full size."""
+
+import numpy as np
+import photo_fakes
+import pytest
+
+from tfexposure.photo import guided
+from tfexposure.photo.correcting import Settings, correct_photo
+from tfexposure.photo.photo import Photo
+from tfexposure.photo.rows import Rows
+from tfexposure.photo.runners import Runner
+
+KNOTS = (0.0, 0.5, 0.9, 1.0)
+SLOPES = np.array([0.5, 0.8, 0.3], np.float32)
+SPEC = guided.GuideSpec(KNOTS, (0.9, 0.95))
+
+
+class FakeRunner(Runner):
+    """Darkens by a known curve; fills what is clipped with `offset`."""
+
+    thumbnail = 8
+    guide_spec = SPEC
+
+    def __init__(self, offset=0.25, slopes=SLOPES):
+        self.offset, self.slopes, self.seen = offset, slopes, []
+
+    def look(self, thumbnail):
+        return self.slopes, np.zeros(2, np.float32)
+
+    def field(self, image, slopes, code):
+        self.seen.append(image)
+        height, width = (-(-side // 4) * 2 for side in image.shape[:2])
+        field = np.zeros((height, width, 12), np.float32)
+        field[..., 3::4] = self.offset
+        return field
+
+
+def picture(height, width, seed=0):
+    random = np.random.default_rng(seed)
+    return random.uniform(0, 1.2, (height, width, 3)).clip(0, 1)
+
+
+def corrected(pixels, runner, **settings):
+    levels = np.rint(pixels * 255).astype(np.uint8)
+    photo = Photo("test", Rows.of_array(levels), "png")
+    settings = Settings(**{"force": True} | settings)
+    answer = correct_photo(photo, runner, settings)
+    return levels, answer.rows.array()
+
+
+def by_hand(levels, offset):
+    image = levels / 255
+    heights = np.concatenate([[0], np.cumsum(SLOPES * np.diff(KNOTS))])
+    mask = np.clip((image - 0.9) / 0.05, 0, 1)
+    return (np.interp(image, KNOTS, heights) + mask * offset).clip(0, 1) * 255
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 300), (260, 33)])
+def test_answer_is_curve_and_masked_field(size):
+    levels, answer = corrected(picture(*size), FakeRunner())
+    assert np.abs(answer - by_hand(levels, 0.25)).max() <= 0.51
+
+
+def test_large_photos_are_seen_small_and_corrected_at_full_size(monkeypatch):
+    monkeypatch.setattr(guided, "MAX_PIXELS", 2500)
+    runner = FakeRunner()
+    levels, answer = corrected(picture(301, 203), runner)
+    (seen,) = runner.seen
+    assert seen.shape == (61, 41, 3)
+    block = levels[5:10, 10:15].mean(axis=(0, 1)) / 255
+    np.testing.assert_allclose(seen[1, 2], block, atol=1e-5)
+    last = levels[300:, 200:].mean(axis=(0, 1)) / 255
+    np.testing.assert_allclose(seen[-1, -1], last, atol=1e-5)
+    assert np.abs(answer - by_hand(levels, 0.25)).max() <= 0.51
+
+
+def test_network_sees_no_more_than_the_limit():
+    for height, width in ((1, 1), (1024, 1024), (1025, 1024), (3, 10**7)):
+        factor = guided.reduction(height, width)
+        assert height * width / factor**2 <= guided.MAX_PIXELS
+        assert factor == 1 or height * width > guided.MAX_PIXELS
+
+
+def test_field_is_linear_between_its_values():
+    # A ramp stays a ramp, away from the border: value = column / step - 0.5.
+    field = np.zeros((4, 6, 12), np.float32)
+    field[..., 3::4] = np.arange(6)[:, None] * 0.1
+    slopes = np.full(3, 1e-6, np.float32)
+    guide = guided.Guide(guided.Curve(KNOTS, slopes), SPEC.clip, field, 3)
+    answer = guide.restore(0, np.ones((24, 36, 3), np.float32))
+    expected = ((np.arange(36) + 0.5) / 6 - 0.5) * 0.1
+    inner = slice(3, 33)
+    for row in (0, 11, 23):
+        np.testing.assert_allclose(
+            answer[row, inner, 0], expected[inner], atol=1e-5
+        )
+
+
+def test_strips_join_exactly():
+    random = np.random.default_rng(1)
+    field = random.normal(0, 0.3, (20, 16, 12)).astype(np.float32)
+    guide = guided.Guide(guided.Curve(KNOTS, SLOPES), SPEC.clip, field, 2)
+    image = picture(75, 61).astype(np.float32)
+    whole = guide.restore(0, image)
+    parts = [
+        guide.restore(top, image[top : top + 7]) for top in range(0, 75, 7)
+    ]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+def test_photo_that_would_hardly_change_is_left_alone():
+    runner = FakeRunner(slopes=np.full(3, 0.99, np.float32))
+    levels, answer = corrected(picture(40, 50), runner, force=False)
+    np.testing.assert_array_equal(answer, levels)
+    assert not runner.seen
+    _, answer = corrected(picture(40, 50), runner)
+    assert np.abs(answer.astype(int) - levels).max() > 1
+    _, answer = corrected(picture(40, 50), FakeRunner(), force=False)
+    assert np.abs(answer.astype(int) - levels).max() > 1
+
+
+def test_stops_take_the_place_of_the_guess():
+    pixels = picture(30, 40) * 0.8
+    levels, answer = corrected(pixels, FakeRunner(), stops=1.5, force=False)
+    # Eq. (10), undone: light times 2 ** -1.5.
+    expected = ((levels / 255) ** 2.2 * 2**-1.5) ** (1 / 2.2) * 255
+    assert np.abs(answer - expected).max() <= 0.51
+
+
+def test_a_model_without_a_curve_cannot_be_told_the_stops():
+    from tfexposure.errors import UserError
+
+    with pytest.raises(UserError, match="cannot be told the stops"):
+        corrected(picture(20, 20), photo_fakes.Gain(0.5), stops=1.0)
+
+
+def test_nonsense_from_the_network_is_refused():
+    from tfexposure.errors import UserError
+
+    with pytest.raises(UserError, match="not finite"):
+        corrected(picture(20, 20), FakeRunner(offset=np.nan))

@@ -1,0 +1,49 @@
+"""The `natural` model: blind correction that keeps what was not wrong.
+
+One look at the whole photo, as a small thumbnail, gives a tone curve: how far
+it is overexposed, and by what sort of camera. The curve alone makes the answer
+wherever no channel is clipped, so nothing is invented there. Where a channel
+is clipped, a local network replaces it by an affine function of all three,
+which carries detail over from channels that survived.
+
+    restored = curve(image) + mask * (matrix @ curve(image) + offset)
+
+The thumbnail's share is computed once per photo; the rest has a finite
+support and no statistics of the picture, so tiles join exactly.
+"""
+
+from tfexposure.natural.curve import (
+    CLIP_FROM,
+    CLIP_TO,
+    KNOTS,
+    clip_mask,
+    tone_curve,
+)
+from tfexposure.natural.filler import ClipFiller
+from tfexposure.natural.restorer import NaturalRestorer
+from tfexposure.natural.summary import PhotoSummary
+from tfexposure.natural.thumbnail import (
+    SHARE_FROM,
+    SHARE_TO,
+    THUMBNAIL_SIZE,
+    area_resize,
+    thumbnails_of,
+    with_clip_share,
+)
+
+__all__ = [
+    "CLIP_FROM",
+    "CLIP_TO",
+    "KNOTS",
+    "SHARE_FROM",
+    "SHARE_TO",
+    "THUMBNAIL_SIZE",
+    "ClipFiller",
+    "NaturalRestorer",
+    "PhotoSummary",
+    "area_resize",
+    "clip_mask",
+    "thumbnails_of",
+    "tone_curve",
+    "with_clip_share",
+]

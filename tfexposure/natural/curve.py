@@ -1,0 +1,31 @@
+"""What the `natural` model does without inventing: one curve per photo."""
+
+from keras import ops
+
+# Ends of the tone curve's straight pieces; a shoulder bends most near white.
+KNOTS = (0.0, 0.06, 0.14, 0.26, 0.4, 0.55, 0.7, 0.8, 0.88, 0.94, 0.975, 1.0)
+# A channel counts as clipped from below 255 on, because JPEG moves values:
+# not at all up to the first, fully from the second value on.
+CLIP_FROM, CLIP_TO = 0.88, 0.97
+
+
+def clip_mask(image):
+    """Says per channel how surely a value is clipped, in [0, 1]."""
+    return ops.clip((image - CLIP_FROM) / (CLIP_TO - CLIP_FROM), 0.0, 1.0)
+
+
+def tone_curve(image, slopes):
+    """Applies one rising curve per photo, linear between `KNOTS`.
+
+    Args:
+        image: (N, H, W, 3) in [0, 1].
+        slopes: (N, len(KNOTS) - 1), positive.
+
+    Returns:
+        (N, H, W, 3), 0 at 0.
+    """
+    total = 0.0
+    for index, (low, high) in enumerate(zip(KNOTS, KNOTS[1:], strict=False)):
+        slope = ops.reshape(slopes[:, index], (-1, 1, 1, 1))
+        total = total + slope * ops.clip(image - low, 0.0, high - low)
+    return total

@@ -1,0 +1,155 @@
+"""Photos of many pixels: judged at reduced size, corrected at full size.
+
+A network with a guide answers a reduced photo with a curve and a field of
+coefficients that vary slowly. Applied at full size, the curve acts on every
+pixel, and the field where a channel is clipped:
+
+    restored = curve(x) + mask(x) * (matrix @ curve(x) + offset)
+
+So a blown sky is seen as a whole however many pixels it has, the network takes
+the same time for every large photo, and strips join exactly.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+
+# The network sees at most so many pixels. It learnt from photos of a tenth;
+# from there to here its answers hardly change, and more only cost time.
+MAX_PIXELS = 1 << 20
+_LEVELS = 65535
+
+
+# Exponent of eq. (10), from light to display values.
+_GAMMA = 2.2
+
+
+def slopes_of_stops(stops, pieces):
+    """The curve that undoes an overexposure by eq. (10), a straight line."""
+    return np.full(pieces, 2.0 ** (-stops / _GAMMA), np.float32)
+
+
+def reduction(height, width):
+    """The whole factor by which sides shrink to `MAX_PIXELS` or fewer."""
+    return max(1, math.ceil(math.sqrt(height * width / MAX_PIXELS)))
+
+
+def shrink(strips, height, width, factor):
+    """Averages squares of pixels, those cut by the border over what is there.
+
+    Args:
+        strips: yields (top, float32 (n, W, C)), top a multiple of `factor`.
+        height: rows of the picture.
+        width: its columns.
+        factor: side of the squares.
+
+    Returns:
+        float32 (ceil(H / factor), ceil(W / factor), C).
+    """
+    columns = np.arange(0, width, factor)
+    counts = np.diff(np.append(columns, width)).astype(np.float32)
+    parts = []
+    for _, strip in strips:
+        rows = np.arange(0, len(strip), factor)
+        lines = np.diff(np.append(rows, len(strip))).astype(np.float32)
+        sums = np.add.reduceat(strip, rows, axis=0)
+        sums = np.add.reduceat(sums, columns, axis=1)
+        parts.append(sums / (lines[:, None, None] * counts[:, None]))
+    return np.concatenate(parts).astype(np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class GuideSpec:
+    """How a network's guide is applied, from its manifest.
+
+    Attributes:
+        knots: ends of the curve's straight pieces, from 0 to 1.
+        clip: values between which a channel goes over to clipped.
+    """
+
+    knots: tuple
+    clip: tuple
+
+
+class Curve:
+    """A tone curve of straight pieces, as a table.
+
+    Args:
+        knots: ends of the pieces, from 0 to 1.
+        slopes: float (len(knots) - 1,).
+    """
+
+    def __init__(self, knots, slopes):
+        heights = np.cumsum([0, *(slopes * np.diff(knots))])
+        levels = np.arange(_LEVELS + 1) / _LEVELS
+        self._table = np.interp(levels, knots, heights).astype(np.float32)
+
+    def __call__(self, image):
+        """Applies it to floats in [0, 1] of any shape."""
+        index = (image * np.float32(_LEVELS) + np.float32(0.5)).astype("uint16")
+        return self._table[index]
+
+    def change(self, image):
+        """Mean change of an image, in [0, 1]."""
+        return float(np.abs(self(image) - image).mean())
+
+
+class Guide:
+    """A curve and a field, to be applied at full size.
+
+    Args:
+        curve: `Curve`.
+        clip: values between which a channel goes over to clipped.
+        field: float32 (h, w, 12), of half the reduced photo's size, padded.
+        factor: full size over reduced size.
+    """
+
+    def __init__(self, curve, clip, field, factor):
+        self._curve, self._field = curve, field
+        self._low, self._high = clip
+        self._step = 2 * factor  # Pixels between the field's values.
+
+    def restore(self, top, image):
+        """Restores the rows of a photo that begin at `top`.
+
+        Args:
+            top: int, the first row.
+            image: float32 (n, W, 3) in [0, 1].
+
+        Returns:
+            float32 (n, W, 3) in [0, 1].
+        """
+        restored = self._curve(image)
+        mask = (image - np.float32(self._low)) * np.float32(
+            1 / (self._high - self._low)
+        )
+        np.clip(mask, 0, 1, out=mask)
+        rows, columns = np.nonzero(mask.any(axis=-1))
+        if len(rows):
+            toned = restored[rows, columns]
+            part = self._field_at(top, image.shape[:2], rows, columns)
+            mixed = np.einsum("pij,pj->pi", part[..., :3], toned)
+            mixed += part[..., 3]
+            toned += mask[rows, columns] * mixed
+            restored[rows, columns] = toned
+        return np.clip(restored, 0, 1, out=restored)
+
+    def _field_at(self, top, size, rows, columns):
+        """The field at some pixels, linear between its values: (P, 3, 4)."""
+        above, below, share = self._place(top + np.arange(size[0]), 0)
+        field = self._field[above] * (1 - share)[:, None, None]
+        field += self._field[below] * share[:, None, None]
+        left, right, share = self._place(np.arange(size[1]), 1)
+        left, right, share = left[columns], right[columns], share[columns]
+        part = field[rows, left]
+        part += (field[rows, right] - part) * share[:, None]
+        return part.reshape(-1, 3, 4)
+
+    def _place(self, pixels, axis):
+        """Neighbours of pixels in the field, and the second one's share."""
+        place = (pixels + np.float32(0.5)) / np.float32(self._step) - 0.5
+        last = self._field.shape[axis] - 1
+        place = np.clip(place, 0, last).astype(np.float32)
+        first = place.astype(np.intp)
+        return first, np.minimum(first + 1, last), place - first
