@@ -88,11 +88,16 @@ def test_a_tflite_file_takes_both(restorer, size):
 def test_a_file_of_any_size_tells_curve_and_field(restorer, tmp_path):
     """What `tfexposure correct` asks for is the network's own answer."""
     network = serving.network_of(restorer)
+    contents = serving.convert_to_tflite(network)
     path = serving.write_tflite(
-        tmp_path / "natural.tflite",
-        serving.convert_to_tflite(network),
-        serving.make_manifest(network),
+        tmp_path / "natural.tflite", contents, serving.make_manifest(network)
     )
+    # Interpreters that know no signatures find the one that restores.
+    inputs = lite.LiteModel(contents).interpreter.get_input_details()
+    assert {tensor["name"].split(":")[0] for tensor in inputs} == {
+        "serving_default_image",
+        "serving_default_thumbnail",
+    }
     pixels = np.rint(picture(61, 90)[0] * 255).astype("uint8")
     answer = tfexposure.correct(pixels, model=path, force=True)
     expected = restorer(pixels[None].astype("float32") / 255)

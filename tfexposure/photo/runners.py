@@ -190,7 +190,7 @@ class LiteRunner(Runner):
             self.fixed_size = (int(shape[1]), int(shape[2]))
         manifest = _zipped_manifest(path) or {}
         self._apply_manifest(manifest)
-        if {"look", "field"} <= set(signatures) and "guide" in manifest:
+        if "serving_field" in signatures and "guide" in manifest:
             self._take_guide(manifest["guide"])
         if "thumbnail" in self._inputs:
             shape = self._inputs["thumbnail"]["shape_signature"]
@@ -215,13 +215,13 @@ class LiteRunner(Runner):
         return self._interpreter(num_threads=self._threads)
 
     def look(self, thumbnail):
-        answer = self._run("look", {"thumbnail": thumbnail[None]})
+        answer = self._run("serving_look", {"thumbnail": thumbnail[None]})
         return answer["slopes"][0], answer["code"][0]
 
     def field(self, image, slopes, code):
         inputs = {"image": image, "slopes": slopes, "code": code}
         inputs = {name: value[None] for name, value in inputs.items()}
-        return self._run("field", inputs)["field"][0]
+        return self._run("serving_field", inputs)["field"][0]
 
     def _run(self, signature, inputs):
         try:

@@ -38,9 +38,9 @@ def convert_to_tflite(
     The signature `serving_default` takes `image` (N, H, W, 3) in [0, 1], and
     `thumbnail` if the network looks at the whole photo, and answers
     `restored`. If the network has a field, a file of floating point and any
-    size has two signatures beside it, on the same weights: `look` takes the
-    thumbnail and answers `slopes` and `code`, and `field` takes these and the
-    photo at reduced size. Only built-in operations are used.
+    size has two signatures beside it, on the same weights: `serving_look` takes
+    the thumbnail and answers `slopes` and `code`, and `serving_field` takes
+    these and the photo at reduced size. Only built-in operations are used.
 
     Args:
         network: `Network`; for `int16x8` one of `network_of(generator,
@@ -132,7 +132,8 @@ def _converter(module, guided, folder):
             [module.serving_default.get_concrete_function()], module
         )
     # Several signatures share their weights only by way of a SavedModel.
-    names = ("serving_default", "look", "field")
+    # In the order of names: who knows no signatures takes the first.
+    names = ("serving_default", "serving_field", "serving_look")
     signatures = {name: getattr(module, name) for name in names}
     tf.saved_model.save(module, folder, signatures=signatures)
     return tf.lite.TFLiteConverter.from_saved_model(
@@ -181,10 +182,10 @@ class _Module(tf.Module):
             )
         self.serving_default = tf.function(restore, specs)
         if network.field:
-            self.look = tf.function(look, specs[1:])
-            known = self.look.get_concrete_function().structured_outputs
+            self.serving_look = tf.function(look, specs[1:])
+            known = self.serving_look.get_concrete_function().structured_outputs
             known = [
                 tf.TensorSpec(known[name].shape, tf.float32, name)
                 for name in ("slopes", "code")
             ]
-            self.field = tf.function(field, [specs[0], *known])
+            self.serving_field = tf.function(field, [specs[0], *known])
