@@ -23,7 +23,7 @@ def restorer():
     """Two levels only: a halo of 24 pixels, so that small photos are tiled."""
     tf.keras.utils.set_random_seed(0)
     model = NaturalRestorer(
-        summary_widths=(4, 4, 4, 4, 4, 4), code_size=8, filler_widths=(4, 6)
+        summary_widths=(4, 4, 4, 4, 4), code_size=8, filler_widths=(4, 6)
     )
     model.build()
     random = np.random.default_rng(0)

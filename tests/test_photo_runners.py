@@ -254,7 +254,7 @@ def test_natural_restorer_tile_by_tile(tmp_path, monkeypatch):
 
     keras.utils.set_random_seed(0)
     restorer = NaturalRestorer(
-        (4, 4, 4, 4, 4, 4), code_size=8, filler_widths=(4, 4, 4)
+        (4, 4, 4, 4, 4), code_size=8, filler_widths=(4, 4, 4)
     )
     restorer(np.zeros((1, 64, 64, 3), np.float32))
     random = np.random.default_rng(0)

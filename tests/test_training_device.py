@@ -57,7 +57,7 @@ def array_file(tmp_path_factory):
 
 def make_trainer(dropout=0.0):
     state.seed_weights(2)
-    model = NaturalRestorer((4, 4, 4, 4, 6, 6), 5, (4, 5), dropout)
+    model = NaturalRestorer((4, 4, 4, 4, 6), 5, (4, 5), dropout)
     model.build()
     _draw_weights(model)
     weights = objectives.NaturalWeights()

@@ -67,12 +67,6 @@ _INIT = flags.DEFINE_string(
     "Weights to begin with: .weights.h5 of a run, or the .npz of "
     "tfexposure/pretrained.",
 )
-_TRUNK = flags.DEFINE_string(
-    "trunk",
-    "",
-    "natural: ImageNet weights of EfficientNet-lite2 (.npz) for the branch "
-    "that looks at the whole photo to begin with.",
-)
 _THREADS = flags.DEFINE_integer("threads", 0, "CPU threads; 0: all cores.")
 _VALIDATE = flags.DEFINE_float(
     "validate_minutes", 5.0, "Time between validations."
@@ -176,8 +170,6 @@ def _natural():
     weights = objectives.NaturalWeights(**json.loads(_WEIGHTS.value))
     model = NaturalRestorer()
     model.build()
-    if _TRUNK.value:
-        model.summary_branch.begin_with_imagenet(_TRUNK.value)
     optimizer = keras.optimizers.AdamW(
         _schedule(1e-3), weight_decay=1e-4, global_clipnorm=1.0
     )

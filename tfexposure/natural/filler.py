@@ -6,14 +6,15 @@ from keras import layers, ops
 from tfexposure.layers import register
 
 
-def _conv(filters, strides=1, kernel_size=3):
+def conv(filters, strides=1, kernel_size=3, activation="relu"):
+    """A convolution of either branch; without activation it starts at 0."""
     return layers.Conv2D(
         filters,
         kernel_size,
         strides,
         padding="same",
-        activation="relu",
-        kernel_initializer="he_normal",
+        activation=activation,
+        kernel_initializer="he_normal" if activation else "zeros",
     )
 
 
@@ -30,15 +31,15 @@ class ClipFiller(keras.layers.Layer):
     def __init__(self, widths=(24, 48, 64, 96, 96)):
         super().__init__()
         self.arguments = dict(widths=widths)
-        self.downs = [_conv(width, 2) for width in widths]
-        self.encoders = [_conv(width) for width in widths]
+        self.downs = [conv(width, 2) for width in widths]
+        self.encoders = [conv(width) for width in widths]
         self.steers = [
             layers.Dense(2 * width, kernel_initializer="zeros")
             for width in widths
         ]
-        self.narrows = [_conv(width, 1, 1) for width in widths[:-1]]
-        self.decoders = [(_conv(width), _conv(width)) for width in widths[:-1]]
-        self.decoder_list = [conv for pair in self.decoders for conv in pair]
+        self.narrows = [conv(width, 1, 1) for width in widths[:-1]]
+        self.decoders = [(conv(width), conv(width)) for width in widths[:-1]]
+        self.decoder_list = [layer for pair in self.decoders for layer in pair]
         self.head = layers.Conv2D(
             12, 3, padding="same", kernel_initializer="zeros"
         )

@@ -35,10 +35,10 @@ class NaturalRestorer(keras.Model):
 
     def __init__(
         self,
-        summary_widths=(32, 16, 24, 48, 88, 120),
+        summary_widths=(24, 32, 48, 64, 96),
         code_size=64,
         filler_widths=(24, 48, 64, 96, 96),
-        dropout=0.2,
+        dropout=0.1,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -86,13 +86,11 @@ class NaturalRestorer(keras.Model):
     def flops_per_photo(self):
         """The same of the whole-photo branch, once per photo."""
         branch = self.summary_branch
-        pixels = THUMBNAIL_SIZE**2 / 4
-        total = _flops(branch.stem, 1) + _flops(branch.clip_stem, 1)
-        total *= THUMBNAIL_SIZE**2
-        for conv in branch.trunk:
-            pixels /= math.prod(conv.strides)
-            total += 2 * math.prod(conv.kernel.shape) * pixels
-        return total
+        convs = [*enumerate(branch.downs)]
+        for level, pairs in branch.blocks.items():
+            convs += [(level, conv) for pair in pairs for conv in pair]
+        pixels = THUMBNAIL_SIZE**2
+        return pixels * sum(_flops(conv, level + 1) for level, conv in convs)
 
     def call(self, inputs, training=False):
         if isinstance(inputs, list | tuple):
