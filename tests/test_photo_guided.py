@@ -115,8 +115,18 @@ def test_photo_that_would_hardly_change_is_left_alone():
     assert not runner.seen
     _, answer = corrected(picture(40, 50), runner)
     assert np.abs(answer.astype(int) - levels).max() > 1
+    _, forced = corrected(picture(40, 50), FakeRunner())
     _, answer = corrected(picture(40, 50), FakeRunner(), force=False)
-    assert np.abs(answer.astype(int) - levels).max() > 1
+    np.testing.assert_array_equal(answer, forced)
+
+
+def test_a_small_correction_is_mixed_in_by_its_share():
+    runner = FakeRunner(offset=0.0, slopes=np.full(3, 0.875, np.float32))
+    pixels = np.full((20, 30, 3), 0.4)
+    # The curve changes all by 0.05: (0.05 - 0.02) / 0.08 of the answer.
+    levels, answer = corrected(pixels, runner, force=False)
+    expected = levels * (1 - 0.125 * 0.375)
+    assert np.abs(answer - expected).max() <= 1
 
 
 def test_stops_take_the_place_of_the_guess():

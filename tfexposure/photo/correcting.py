@@ -13,9 +13,10 @@ from tfexposure.photo.rows import STRIP_ROWS, Rows
 # box means of radius `_SOFTEN` make a slope of that width around them.
 _GROW, _SOFTEN = 12, 6
 FEATHER = _GROW + 2 * _SOFTEN
-# A photo that a guide would change by less on average is left as it is.
-# docs/correct.md has what this costs and saves.
-MIN_CHANGE = 0.02
+# A curve that changes a photo by the first or less on average leaves it as it
+# is, from the second on it counts in full: a small change is as likely wrong
+# as right. docs/correct.md has what this costs and saves.
+NO_CHANGE, FULL_CHANGE = 0.02, 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,14 +131,17 @@ def _look(work, runner, before):
         if settings.stops is not None:
             slopes = guided.slopes_of_stops(settings.stops, len(slopes))
         curve = guided.Curve(spec.knots, slopes)
-        # The network judges better than a histogram can.
-        much = curve.change(thumbnail[..., :3]) >= MIN_CHANGE
-        if much or settings.force or settings.stops is not None:
+        share = 1.0
+        if not settings.force and settings.stops is None:
+            change = curve.change(thumbnail[..., :3])
+            share = (change - NO_CHANGE) / (FULL_CHANGE - NO_CHANGE)
+            share = min(max(share, 0.0), 1.0)
+        if share > 0:
             factor, small = work.reduced()
             field = runner.field(small, slopes, code)
             _check_finite(field)
             guide = guided.Guide(curve, spec.clip, field, factor)
-            return functools.partial(work.restore_guided, guide)
+            return functools.partial(work.restore_guided, guide, share)
     elif settings.stops is not None:
         raise UserError(
             "the model cannot be told the stops; the shipped one can"
@@ -182,11 +186,11 @@ class _Work:
         strips = self._srgb_strips(rows)
         return factor, guided.shrink(strips, height, width, factor)
 
-    def restore_guided(self, guide, progress):
-        """Applies a guide, strip by strip."""
+    def restore_guided(self, guide, share, progress):
+        """Applies a share of what a guide answers, strip by strip."""
         for top, strip in self.source.strips():
             out, bottom = strip.copy(), top + len(strip)
-            alpha = self._alpha(top, bottom)
+            alpha = self._alpha(top, bottom) * share
             answer = self._answer(strip, functools.partial(guide.restore, top))
             self._blend(out, answer, alpha)
             self._write(top, out, alpha)
