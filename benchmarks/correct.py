@@ -6,8 +6,8 @@
 Prints, for photos of 1, 12, 24 and 100 megapixels, the seconds from file to
 file, the seconds that the network alone takes for as many pixels, tile by tile
 at full size, and the peak of resident memory; then the photos per second of a
-folder of small photos, against a loop that opens, restores at full size and
-saves one after the other. Each measurement is a process of its own; a model is
+folder of small photos, against a loop that calls `tfexposure.correct` for one
+after the other. Each measurement is a process of its own; a model is
 loaded and called once before the clock starts.
 """
 
@@ -25,6 +25,7 @@ import time
 import numpy as np
 from PIL import Image
 
+import tfexposure
 from tfexposure.photo import batch, tiling
 from tfexposure.photo.correcting import Settings
 from tfexposure.photo.runners import open_runner
@@ -72,23 +73,12 @@ def product(model, folder, target):
 
 
 def naive(model, folder, target):
-    """Opens, restores whole and saves, one photo after the other."""
+    """The same work by Python's `correct`, one photo after the other."""
     runner, base = load(model)
     target.mkdir(exist_ok=True)
     start = time.perf_counter()
     for path in sorted(folder.iterdir()):
-        pixels = np.asarray(Image.open(path).convert("RGB"))
-        height, width, _ = pixels.shape
-        index = [
-            tiling.mirror(np.arange(tiling.round_up(n, runner.stride)), n)
-            for n in (height, width)
-        ]
-        image = pixels[index[0]][:, index[1]].astype(np.float32) / 255
-        restored = runner.restore(image, thumbnail_of(runner))
-        levels = np.rint(np.clip(restored[:height, :width], 0, 1) * 255)
-        Image.fromarray(levels.astype(np.uint8)).save(
-            target / path.name, quality=92
-        )
+        tfexposure.correct(path, target / path.name, model=runner, force=True)
     return time.perf_counter() - start, base
 
 
