@@ -123,10 +123,15 @@ def test_photo_that_would_hardly_change_is_left_alone():
 def test_a_small_correction_is_mixed_in_by_its_share():
     runner = FakeRunner(offset=0.0, slopes=np.full(3, 0.875, np.float32))
     pixels = np.full((20, 30, 3), 0.4)
-    # The curve changes all by 0.05: (0.05 - 0.02) / 0.08 of the answer.
     levels, answer = corrected(pixels, runner, force=False)
-    expected = levels * (1 - 0.125 * 0.375)
-    assert np.abs(answer - expected).max() <= 1
+    # Well exposed by its histogram, and the curve changes it by 0.05 only.
+    np.testing.assert_array_equal(answer, levels)
+    pixels[:4] = 1
+    levels, answer = corrected(pixels, runner, force=False)
+    # Not so now, and by 0.065: (0.065 - 0.02) / 0.08 of the answer.
+    expected = levels * (1 - 0.125 * 0.5625)
+    assert np.abs(answer - expected)[4:].max() <= 1
+    assert np.abs(answer.astype(int) - levels)[4:].min() > 5
 
 
 def test_stops_take_the_place_of_the_guess():

@@ -16,7 +16,9 @@ FEATHER = _GROW + 2 * _SOFTEN
 # A curve that changes a photo by the first or less on average leaves it as it
 # is, from the second on it counts in full: a small change is as likely wrong
 # as right. docs/correct.md has what this costs and saves.
-NO_CHANGE, FULL_CHANGE = 0.02, 0.1
+CHANGES = (0.02, 0.1)
+# The same where the histogram, too, looks like a well-exposed photo's.
+CHANGES_IN_DOUBT = (0.06, 0.12)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,9 +135,9 @@ def _look(work, runner, before):
         curve = guided.Curve(spec.knots, slopes)
         share = 1.0
         if not settings.force and settings.stops is None:
-            change = curve.change(thumbnail[..., :3])
-            share = (change - NO_CHANGE) / (FULL_CHANGE - NO_CHANGE)
-            share = min(max(share, 0.0), 1.0)
+            doubt = before.verdict == inspection.WELL_EXPOSED
+            ends = CHANGES_IN_DOUBT if doubt else CHANGES
+            share = np.interp(curve.change(thumbnail[..., :3]), ends, (0, 1))
         if share > 0:
             factor, small = work.reduced()
             field = runner.field(small, slopes, code)
