@@ -18,7 +18,7 @@ FEATHER = _GROW + 2 * _SOFTEN
 # as right. docs/correct.md has what this costs and saves.
 CHANGES = (0.02, 0.1)
 # The same where the histogram, too, looks like a well-exposed photo's.
-CHANGES_IN_DOUBT = (0.06, 0.12)
+CHANGES_IN_DOUBT = (0.05, 0.1)
 
 
 @dataclasses.dataclass(frozen=True)
