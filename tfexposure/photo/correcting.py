@@ -15,7 +15,8 @@ _GROW, _SOFTEN = 12, 6
 FEATHER = _GROW + 2 * _SOFTEN
 # A curve that changes a photo by the first or less on average leaves it as it
 # is, from the second on it counts in full: a small change is as likely wrong
-# as right. docs/results/natural.md has what this costs and saves (`natural-forced`).
+# as right. What this costs and saves: `natural` beside `natural-forced` in
+# docs/results/natural.md.
 CHANGES = (0.02, 0.1)
 # The same where the histogram, too, looks like a well-exposed photo's.
 CHANGES_IN_DOUBT = (0.05, 0.1)
