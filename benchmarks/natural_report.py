@@ -274,8 +274,9 @@ clipped areas is below the untouched photo's at tau 0.5 and 0.2 only; and
 one in nine well-exposed photos is taken for an overexposed one. By eye, on 24
 real brackets: no colour cast on neutral scenes and no checkerboard; but large
 blown areas come out as a flat light tone with little gradient, around lamps
-and the sun the clip's border shows, and yellow surfaces whose red is clipped turn orange. A discriminator's
-eye on these areas ([gpu.md](../gpu.md)) is what has not been tried.
+and the sun the clip's border shows, and yellow surfaces whose red is clipped
+turn orange. A discriminator's eye on these areas ([gpu.md](../gpu.md)) is what
+has not been tried.
 
 ![Overexposed, restored, original](natural.jpg)
 
