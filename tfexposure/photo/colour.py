@@ -21,9 +21,22 @@ _SRGB_TO_XYZ = np.array(
         [0.0139160, 0.0970764, 0.7140961],
     ]
 )
-# Rec. 709 weights of light; also used on encoded values, as a mean that keeps
-# greys grey.
-LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
+# Rec. 709 weights of light.
+_LUMA = (0.2126, 0.7152, 0.0722)
+
+
+def luma_of(rgb):
+    """Weighs encoded values as light is, a mean that keeps greys grey.
+
+    Args:
+        rgb: float32 (..., 3).
+
+    Returns:
+        float32 (...).
+    """
+    # A product with a vector would wake every core for a photo in hand.
+    red, green, blue = (np.float32(weight) for weight in _LUMA)
+    return rgb[..., 0] * red + rgb[..., 1] * green + rgb[..., 2] * blue
 
 
 def decode_srgb(encoded):

@@ -306,7 +306,7 @@ class _Work:
     def _blend(self, out, answer, alpha):
         """Mixes the answer into `out` (h, w, C), which holds the photo."""
         if self.colours == 1:
-            answer = (answer @ colour.LUMA)[..., None]
+            answer = colour.luma_of(answer)[..., None]
         maximum = self.source.maximum
         mixed = out[..., : self.colours].astype(np.float32)
         mixed += alpha * (answer * np.float32(maximum) - mixed)

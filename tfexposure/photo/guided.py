@@ -131,8 +131,9 @@ class Guide:
         if len(rows):
             toned = restored[rows, columns]
             part = self._field_at(top, image.shape[:2], rows, columns)
-            mixed = np.einsum("pij,pj->pi", part[..., :3], toned)
-            mixed += part[..., 3]
+            mixed = part[..., 3]
+            for channel in range(3):
+                mixed = mixed + part[..., channel] * toned[:, None, channel]
             toned += mask[rows, columns] * mixed
             restored[rows, columns] = toned
         return np.clip(restored, 0, 1, out=restored)

@@ -99,7 +99,7 @@ def luma_histogram(pixels, maximum, space):
     """Counts the 256 levels of luma of every other row of pixels."""
     values = pixels[::2].astype(np.float32) / maximum
     if values.shape[-1] == 3:
-        values = np.clip(space.to_srgb(values), 0, 1) @ colour.LUMA
+        values = colour.luma_of(np.clip(space.to_srgb(values), 0, 1))
     levels = np.rint(values * 255).astype(np.int64)
     return np.bincount(levels.ravel(), minlength=256)
 
