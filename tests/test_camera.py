@@ -16,7 +16,6 @@ from tfexposure.exposure import overexpose
 
 PLAIN = camera.Recipe(
     gamma_share=1.0,
-    balance=0.0,
     noise=0.0,
     jpeg_share=0.0,
     untouched=0.0,
@@ -144,10 +143,29 @@ def test_lifted_highlights_are_white_and_shadows_stay():
     assert lifted[values >= 0.85].min() == 1 and lifted[70] < 0.9
 
 
+def test_raised_contrast_darkens_the_dark_and_keeps_both_ends():
+    values = np.linspace(0, 1, 101)
+    raised = camera.raise_contrast(values, 1.3, 0.8)
+    assert (raised[0], raised[-1]) == (0, 1)
+    assert (np.diff(raised) > 0).all()
+    assert raised[25] < 0.6 * values[25] and raised[90] > 0.95 * values[90]
+    np.testing.assert_array_equal(camera.raise_contrast(values, 1, 0), values)
+
+
 def test_cameras_are_drawn_as_the_recipe_says():
-    recipe = camera.Recipe(tau_min=0.2, untouched=0.3, jpeg_share=0.5)
+    recipe = camera.Recipe(
+        tau_min=0.2, untouched=0.3, jpeg_share=0.5, stops=(1.0, 2.0)
+    )
     drawn = camera.draw_cameras(np.random.default_rng(1), 300, recipe)
     assert drawn["tau"].min() >= 0.2 and drawn["tau"].max() == 1
+    # Camera photos: white balance, and a target darker than the photo.
+    white = drawn["target_table"].max(axis=2)
+    taken = white.min(axis=1) < 0.999
+    assert abs(taken.mean() - 0.45) < 0.1
+    over = drawn["tau"] < 1
+    assert drawn["tau"][taken & over].max() <= 0.5
+    assert white.max(axis=1)[taken & over].mean() < 0.97
+    np.testing.assert_allclose(white.max(axis=1)[~over], 1, atol=1e-3)
     assert abs((drawn["tau"] == 1).mean() - 0.3) < 0.1
     assert abs((drawn["quality"] == 0).mean() - 0.5) < 0.1
     saved = drawn["quality"][drawn["quality"] > 0]

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from tfexposure import camera
+from tfexposure import camera, natural
 from tfexposure.config import LossConfig
 from tfexposure.discriminator import PatchDiscriminator
 from tfexposure.errors import UserError
@@ -181,6 +181,46 @@ def test_both_backends_make_the_same_update(array_file, tmp_path, maker):
         if name.startswith("model-"):
             moved += np.abs(value - begin[name]).max() > 1e-5
     assert moved > len(begin) / 4
+
+
+def test_curve_terms_follow_their_definition(array_file):
+    """Against NumPy; without crops there are no others."""
+    model = make_trainer().model
+    batches = make_batches(array_file)
+    batch = objectives.expose_batch(batches(0))
+    batches.close()
+    weights = objectives.NaturalWeights(curve_log=0.5, shape_log=0.25)
+    terms = objectives.natural_terms(model, batch, weights, 64, 0)
+    terms = {k: float(np.asarray(value)) for k, value in terms.items()}
+    names = ["curve", "curve_log", "loss", "shape", "shape_log"]
+    assert sorted(terms) == names
+    exposed, target = (
+        np.asarray(batch[name])[:, ::4, ::4]
+        for name in ("overexposed", "target")
+    )
+    slopes = np.asarray(model.summarize(batch["thumbnail"])[0])
+    heights = np.cumsum(slopes * np.diff(natural.KNOTS), axis=1)
+    toned = np.stack(
+        [
+            np.interp(image, natural.KNOTS, [0, *height])
+            for image, height in zip(exposed, heights, strict=True)
+        ]
+    )
+    open_share = 1 - np.clip((exposed - 0.88) / 0.09, 0, 1)
+    gain = (open_share * toned * target).sum((1, 2, 3)) + 1e-3
+    gain /= (open_share * toned**2).sum((1, 2, 3)) + 1e-3
+    gain = np.clip(gain, 0.5, 2).reshape(-1, 1, 1, 1)
+    for name, image in (("curve", toned), ("shape", toned * gain)):
+        error = open_share * np.abs(image - target)
+        square = (error**2).mean((1, 2, 3)) / (
+            open_share.mean((1, 2, 3)) + 0.02
+        )
+        np.testing.assert_allclose(terms[name], error.mean(), rtol=1e-3)
+        expected = np.log(square + 3e-4).mean()
+        np.testing.assert_allclose(terms[f"{name}_log"], expected, rtol=1e-3)
+    total = 2 * terms["curve"] + 4 * terms["shape"]
+    total += 0.5 * terms["curve_log"] + 0.25 * terms["shape_log"]
+    np.testing.assert_allclose(terms["loss"], total, rtol=1e-5)
 
 
 def test_resumes_as_if_never_stopped(array_file, tmp_path):

@@ -10,6 +10,12 @@ recipe needs no TensorFlow. A photo y passes through
 
 Both maps are one-dimensional per channel, so each is one table from display
 values to display values, whatever the curve.
+
+Two kinds of photos are drawn. Some are taken as the paper does, through a power
+law (or the sRGB curve), and nothing else is done to them. The others are taken
+as real cameras take scenes of high contrast: through curves with a shoulder,
+the target darker than the average photo, because who exposes well keeps the
+highlights.
 """
 
 import dataclasses
@@ -62,28 +68,33 @@ class Recipe:
         tau_fixed: if positive, tau is this for every photo.
         untouched: share of photos with tau 1, so that good photos stay good.
         gamma_share: share of photos taken through the paper's power law 2.2.
-        srgb_share: the same for the sRGB curve; the rest have camera curves.
-        balance: standard deviation of the log2 gain of red and blue.
-        noise: greatest standard deviation of sensor noise, in display values.
+        srgb_share: the same for the sRGB curve; the rest are camera photos.
         lit: share of photos whose highlights are lifted to white first: good
             photos of real scenes have lamps and skies that are white.
-        dim: share of camera curves whose photo is darkened first: who exposes
-            for the highlights keeps the rest darker than the average photo.
+        noise: greatest standard deviation of sensor noise, in display values.
         jpeg_share: share of photos saved as JPEG once.
         jpeg_quality: least and greatest quality of that JPEG.
+        stops: camera photos: least and greatest overexposure, log2 of 1 / tau.
+        dim: camera photos: least and greatest share of these stops by which
+            the target, too, is darker than the photo at hand.
+        balance: camera photos: standard deviation of the log2 gain of red and
+            blue.
+        contrast: camera photos: share whose contrast is raised first.
     """
 
     tau_min: float = 0.12
     tau_fixed: float = 0.0
     untouched: float = 0.2
-    gamma_share: float = 0.4
+    gamma_share: float = 0.45
     srgb_share: float = 0.1
-    balance: float = 0.15
-    noise: float = 0.008
     lit: float = 0.2
-    dim: float = 0.4
+    noise: float = 0.008
     jpeg_share: float = 0.8
     jpeg_quality: tuple = (70, 98)
+    stops: tuple = (0.7, 2.8)
+    dim: tuple = (0.15, 0.55)
+    balance: float = 0.15
+    contrast: float = 0.5
 
 
 def camera_response(exponent, knee, contrast=0.0):
@@ -122,14 +133,21 @@ def lift_highlights(display, strength):
     return np.minimum(display * (1 + strength * share), 1)
 
 
-def exposure_tables(encode, tau, balance=(1.0, 1.0, 1.0), lift=0.0):
+def raise_contrast(display, power, share):
+    """Darkens by a power, then blends towards the smooth step by a share."""
+    display = display**power
+    step = display * display * (3 - 2 * display)
+    return display + share * (step - display)
+
+
+def exposure_tables(encode, tau, balance=(1.0, 1.0, 1.0), scene=None):
     """Tabulates what a camera does to the display values of a good photo.
 
     Args:
         encode: increasing function from light to display values, both [0, 1].
         tau: float in (0, 1], the light that becomes white.
         balance: gain of light per channel.
-        lift: strength of `lift_highlights` on the photo itself.
+        scene: function applied to the display values of the photo itself.
 
     Returns:
         Two float32 (3, TABLE_SIZE): the target's and the overexposed photo's
@@ -138,7 +156,9 @@ def exposure_tables(encode, tau, balance=(1.0, 1.0, 1.0), lift=0.0):
     # Light spans many stops: equal steps of its fourth root resolve them all.
     light = np.linspace(0, 1, 4 * TABLE_SIZE) ** 4
     display = encode(light)
-    values = lift_highlights(np.linspace(0, 1, TABLE_SIZE), lift)
+    values = np.linspace(0, 1, TABLE_SIZE)
+    if scene:
+        values = scene(values)
     decoded = np.interp(values, display, light)
     balanced = decoded * np.asarray(balance)[:, None]
 
@@ -170,30 +190,36 @@ def draw_cameras(rng, count, recipe):
 
 def _draw_camera(rng, recipe):
     kind = rng.uniform()
-    exponent = rng.uniform(0.75, 1.45)
-    knee = np.exp(rng.uniform(np.log(0.06), np.log(1.0)))
-    contrast = rng.uniform(-0.2, 0.8) * (rng.uniform() < 0.5)
-    if kind < recipe.gamma_share:
-        encode = _power_law
-    elif kind < recipe.gamma_share + recipe.srgb_share:
-        encode = _srgb
-    else:
-        encode = camera_response(exponent, knee, contrast)
     tau = np.exp(rng.uniform(np.log(recipe.tau_min), 0.0))
+    lift = rng.uniform(0.1, 0.5) * (rng.uniform() < recipe.lit)
+    power, share = 1.0, 0.0
+    gains, encode = np.ones(3), _power_law
+    camera_photo = kind >= recipe.gamma_share + recipe.srgb_share
+    if camera_photo:
+        tau = 2.0 ** -rng.uniform(*recipe.stops)
+        exponent = rng.uniform(0.55, 1.6)
+        knee = np.exp(rng.uniform(np.log(0.08), np.log(0.7)))
+        contrast = rng.uniform(-0.4, 0.7) * (rng.uniform() < 0.7)
+        encode = camera_response(exponent, knee, contrast)
+        if rng.uniform() < recipe.contrast:
+            power, share = rng.uniform(1.0, 1.4), rng.uniform()
+    elif kind >= recipe.gamma_share:
+        encode = _srgb
     if rng.uniform() < recipe.untouched:
         tau = 1.0
     if recipe.tau_fixed:
         tau = recipe.tau_fixed
-    red, blue = np.exp2(rng.normal(0, recipe.balance, 2))
-    # Never brighter than the photo: its own whites would become false clips.
-    gains = np.array([red, 1.0, blue])
-    gains /= gains.max()
-    # Then the overexposed frame lies between the photo and `tau` above it.
-    dark = tau ** rng.uniform(0.0, 0.5)
-    if kind >= recipe.gamma_share + recipe.srgb_share:
-        gains *= dark if rng.uniform() < recipe.dim else 1.0
-    lift = rng.uniform(0.1, 0.5) * (rng.uniform() < recipe.lit)
-    target, exposed = exposure_tables(encode, tau, gains, lift)
+    if camera_photo:
+        red, blue = np.exp2(rng.normal(0, recipe.balance, 2))
+        # Never brighter than the photo: its own whites would become false
+        # clips. The overexposed frame lies up to 1 / tau above the target.
+        gains = np.array([red, 1.0, blue])
+        gains *= tau ** rng.uniform(*recipe.dim) / gains.max()
+
+    def scene(display):
+        return raise_contrast(lift_highlights(display, lift), power, share)
+
+    target, exposed = exposure_tables(encode, tau, gains, scene)
     low, high = recipe.jpeg_quality
     quality = rng.uniform(low, high) * (rng.uniform() < recipe.jpeg_share)
     return {

@@ -34,10 +34,24 @@ _STEPS = flags.DEFINE_integer("steps", 20_000, "Last step, end of the decay.")
 _BATCH = flags.DEFINE_integer("batch_size", 16, "Photos per step.")
 _VIEW = flags.DEFINE_integer("view_size", 256, "Side of the photos' views.")
 _CROPS = flags.DEFINE_integer(
-    "crops", 8, "natural: crops per step for the local network."
+    "crops",
+    8,
+    "natural: crops per step for the local network; 0 trains the curve alone.",
 )
 _CROP = flags.DEFINE_integer(
     "crop_size", 128, "natural: side of those crops, in pixels."
+)
+_STOPS = flags.DEFINE_float(
+    "stops",
+    None,
+    "natural: how far every photo is overexposed, where that is known, as by "
+    "the recipe's tau_fixed.",
+)
+_CLIP = flags.DEFINE_multi_float(
+    "clip",
+    [0.88, 0.97],
+    "natural: values between which a channel goes over to clipped. JPEG moves "
+    "them.",
 )
 _RATE = flags.DEFINE_float(
     "learning_rate", 0, "At its highest; 0: 1e-3 (natural), 2e-4 (paper)."
@@ -168,10 +182,10 @@ def _natural():
 
     recipe = camera.Recipe(**json.loads(_RECIPE.value))
     weights = objectives.NaturalWeights(**json.loads(_WEIGHTS.value))
-    model = NaturalRestorer()
+    model = NaturalRestorer(clip=_CLIP.value, stops=_STOPS.value)
     model.build()
     optimizer = keras.optimizers.AdamW(
-        _schedule(1e-3), weight_decay=1e-4, global_clipnorm=1.0
+        _schedule(1e-3), weight_decay=0.02, global_clipnorm=1.0
     )
     # Forward, and twice as much backward.
     flops = 3 * (

@@ -1,7 +1,7 @@
 """The `natural` model's objective, in `keras.ops`.
 
-All terms are means over the batch of images in [0, 1], so a term of 0.04 is an
-error of a twenty-fifth of the range.
+All terms but the logarithms are means over the batch of images in [0, 1], so a
+term of 0.04 is an error of a twenty-fifth of the range.
 """
 
 import dataclasses
@@ -27,9 +27,15 @@ class NaturalWeights:
         curve: L1 of the tone curve's answer where nothing is clipped.
         shape: the same after the best gain per photo: how bright a photo was
             meant is ambiguous, the rest is not.
+        curve_log: logarithm of the mean square error per photo, with which
+            PSNR goes: it takes the likeliest answer where L1 takes the median
+            of all, and leaves good photos alone.
+        shape_log: the same after the best gain.
         filled: L1.
         filled_gain: L1 after giving away the gain that the curve has wrong,
             so that a wrong guess of the exposure leaves no border.
+        filled_root: root of the mean square error per crop, which PSNR asks
+            for: the mean of all possible answers, not their median.
         chroma: L1 of the colour differences.
         gradient: L1 of differences between neighbours, at 5 scales.
         border: the same across the clip's border alone: where light falls off
@@ -44,8 +50,11 @@ class NaturalWeights:
 
     curve: float = 2.0
     shape: float = 4.0
+    curve_log: float = 0.0
+    shape_log: float = 0.0
     filled: float = 0.5
     filled_gain: float = 0.5
+    filled_root: float = 0.0
     chroma: float = 0.5
     gradient: float = 1.0
     border: float = 0.5
@@ -87,7 +96,8 @@ def natural_terms(
         batch: what `expose_batch` returned.
         weights: NaturalWeights.
         crop_size: side of the crops for the local network, in pixels.
-        crop_count: that many photos, the most clipped, get a crop.
+        crop_count: that many photos, the most clipped, get a crop; 0 judges
+            the curves alone, four times as fast.
         discriminator: PatchDiscriminator, for `weights.adversarial`.
         features: VGG-19 feature maps, for `weights.perceptual`.
 
@@ -98,12 +108,14 @@ def natural_terms(
     overexposed, target = batch["overexposed"], batch["target"]
     slopes, code = model.summarize(batch["thumbnail"], training=True)
     terms = _curve_terms(overexposed, target, slopes)
+    if not crop_count:
+        return {"loss": _weighted(terms, weights), **terms}
 
     crops = [
         _crop(images, batch["crop"], crop_size)
         for images in (overexposed, target)
     ]
-    share = ops.mean(clip_mask(crops[0]), axis=(1, 2, 3))
+    share = ops.mean(model.clip_mask(crops[0]), axis=(1, 2, 3))
     chosen = ops.top_k(share, crop_count)[1]
     overexposed, target, slopes, code = (
         ops.take(values, chosen, axis=0) for values in (*crops, slopes, code)
@@ -112,7 +124,7 @@ def natural_terms(
     slopes = ops.stop_gradient(slopes)
     toned, correction = model.parts(overexposed, slopes, code)
     restored = toned + correction
-    mask = clip_mask(overexposed)
+    mask = model.clip_mask(overexposed)
     # Where the curve has the exposure wrong, so has the rest: a truth as
     # bright as the curve's answer.
     gain = ops.stop_gradient(_best_gain(toned, target, 1.0 - mask))
@@ -127,8 +139,11 @@ def natural_terms(
         maps = [ops.stop_gradient(found) for found in features(wanted)]
         distance = perceptual_loss(maps, features(restored), "full")
         terms["perceptual"] = ops.mean(distance)
-    loss = sum(getattr(weights, name) * value for name, value in terms.items())
-    return {"loss": loss, **terms, **own}
+    return {"loss": _weighted(terms, weights), **terms, **own}
+
+
+def _weighted(terms, weights):
+    return sum(getattr(weights, name) * value for name, value in terms.items())
 
 
 def _adversarial_terms(discriminator, overexposed, wanted, restored):
@@ -158,10 +173,16 @@ def _curve_terms(overexposed, target, slopes):
     weight = 1.0 - clip_mask(seen)
     toned = tone_curve(seen, slopes)
     scaled = toned * _best_gain(toned, wanted, weight)
-    return {
-        "curve": ops.mean(weight * ops.abs(toned - wanted)),
-        "shape": ops.mean(weight * ops.abs(scaled - wanted)),
-    }
+    axes = (1, 2, 3)
+    size = ops.mean(weight, axes) + 0.02
+    terms = {}
+    for name, image in (("curve", toned), ("shape", scaled)):
+        error = weight * ops.abs(image - wanted)
+        terms[name] = ops.mean(error)
+        square = ops.mean(error * error, axes) / size
+        # Errors below 35 dB are none.
+        terms[f"{name}_log"] = ops.mean(ops.log(square + 3e-4))
+    return terms
 
 
 def _best_gain(image, wanted, weight):
@@ -189,8 +210,12 @@ def _filler_terms(restored, target, mask, gain):
     gradient, border = _gradient_losses(restored, target, mask)
     terms["gradient"] = gradient
     terms["distribution"] = _distribution_loss(*luminance, anywhere)
+    axes = (1, 2, 3)
+    square = ops.mean(mask * ops.square(error), axes)
+    square = square / (ops.mean(mask, axes) + 0.02)
     return {name: value / size for name, value in terms.items()} | {
-        "border": border
+        "border": border,
+        "filled_root": ops.mean(ops.sqrt(square + 1e-6)),
     }
 
 

@@ -9,10 +9,8 @@ from tfexposure.training.objective import compute_losses
 PAPER_RECIPE = {
     "untouched": 0.0,
     "gamma_share": 1.0,
-    "balance": 0.0,
     "noise": 0.0,
     "lit": 0.0,
-    "dim": 0.0,
     "jpeg_share": 0.0,
 }
 
