@@ -62,6 +62,24 @@ def test_unclipped_channels_follow_the_curve_alone(small):
     np.testing.assert_allclose(toned, expected, rtol=1e-4, atol=1e-6)
 
 
+def test_known_stops_make_the_curve_a_line_and_clip_its_ends():
+    told = _randomized(
+        summary_widths=(4, 4, 4, 4, 6),
+        code_size=5,
+        filler_widths=(4, 5),
+        stops=1.0,
+        clip=(0.98, 0.99),
+    )
+    photo = _photo(40, 56)
+    restored = ops.convert_to_numpy(told(photo))
+    line = photo * 0.5 ** (1 / 2.2)
+    below = photo <= 0.98
+    np.testing.assert_allclose(restored[below], line[below], atol=1e-5)
+    assert np.abs(restored - line)[photo == 1].max() > 1e-3
+    mask = ops.convert_to_numpy(told.clip_mask(photo))
+    assert (mask[photo >= 0.99] == 1).all() and (mask[below] == 0).all()
+
+
 def test_tiles_with_the_halo_equal_the_whole(small):
     step, halo = small.multiple, small.halo
     height, width = 12 * step + 2 * halo, 4 * step
@@ -81,7 +99,7 @@ def test_halo_covers_the_support_and_is_not_idle(small):
     first, second = np.full((2, 1, side, side, 3), 0.99, "float32")
     centre = side // 2
     second[:, centre, centre] = 0.0
-    thumbnail = np.zeros((1, 128, 128, 6), "float32")
+    thumbnail = np.zeros((1, 128, 128, 9), "float32")
     summary = small.summarize(thumbnail)
     # Before the clip to [0, 1], which would hide most of it.
     one, other = (
@@ -105,6 +123,18 @@ def test_area_resize_shares_pixels_by_area(size):
     columns = np.repeat(photo[0].mean(0), 128, axis=0)
     expected = columns.reshape(128, -1, 3).mean(1)
     np.testing.assert_allclose(ours.mean(0), expected, atol=1e-5)
+
+
+def test_samples_keep_the_values_that_averages_lose():
+    photo = _photo(300, 173)
+    ours = ops.convert_to_numpy(natural.sample_resize(photo, 128))[0]
+    rows, columns = (
+        [int((i + 0.5) * side / 128) for i in range(128)] for side in (300, 173)
+    )
+    np.testing.assert_array_equal(ours, photo[0][rows][:, columns])
+    thumbnail = natural.thumbnails_of(photo)
+    assert thumbnail.shape == (1, 128, 128, natural.THUMBNAIL_CHANNELS)
+    np.testing.assert_array_equal(thumbnail[0, ..., 6:], ours)
 
 
 def test_clip_share_counts_what_is_nearly_white():

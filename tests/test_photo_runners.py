@@ -159,7 +159,7 @@ def test_run_folder_is_rebuilt_by_serving(tmp_path, monkeypatch):
     assert np.abs(corrected(runner, pixels, 64) - whole).max() <= 1
 
 
-def test_serving_tile_is_preferred_and_six_channels_are_made(tmp_path):
+def test_serving_tile_is_preferred_and_nine_channels_are_made(tmp_path):
     """As exported for networks that look at the whole photo first."""
     import tensorflow as tf
 
@@ -167,14 +167,14 @@ def test_serving_tile_is_preferred_and_six_channels_are_made(tmp_path):
 
     module = tf.Module()
     image = tf.TensorSpec((None, None, None, 3), name="image")
-    small = tf.TensorSpec((None, 8, 8, 6), name="thumbnail")
+    small = tf.TensorSpec((None, 8, 8, 9), name="thumbnail")
     module.whole = tf.function(
         lambda image: {"restored": image * 0}, input_signature=[image]
     )
     module.tile = tf.function(
         lambda image, thumbnail: {
             "restored": image
-            * tf.reduce_mean(thumbnail[..., 3:], (1, 2))[:, None, None]
+            * tf.reduce_mean(thumbnail[..., 3:6], (1, 2))[:, None, None]
         },
         input_signature=[image, small],
     )
@@ -187,15 +187,17 @@ def test_serving_tile_is_preferred_and_six_channels_are_made(tmp_path):
         },
     )
     runner = runners.open_runner(tmp_path)
-    assert (runner.thumbnail, runner.thumbnail_channels) == (8, 6)
+    assert (runner.thumbnail, runner.thumbnail_channels) == (8, 9)
     pixels = picture(64, 96)
     pixels[:32] = 255
     values = pixels.astype(np.float32) / 255
     share = np.clip((values - 0.97) / 0.025, 0, 1).mean((0, 1))
     answer = corrected(runner, pixels, 64)
     assert np.abs(answer - pixels * share).max() <= 1
-    made = thumbnails.make_thumbnail([(0, values)], 64, 96, runner)
-    assert made.shape == (8, 8, 6)
+    halves = [(0, values[:29]), (29, values[29:])]
+    made = thumbnails.make_thumbnail(halves, 64, 96, runner)
+    assert made.shape == (8, 8, 9)
+    np.testing.assert_array_equal(made[..., 6:], values[4::8, 6::12])
 
 
 @pytest.mark.parametrize(
@@ -264,7 +266,7 @@ def test_natural_restorer_tile_by_tile(tmp_path, monkeypatch):
     (tmp_path / "config.json").write_text("{}")
     monkeypatch.setattr(serving, "load_generator", lambda _: restorer)
     runner = runners.open_runner(tmp_path)
-    assert runner.thumbnail_channels == 6
+    assert runner.thumbnail_channels == 9
     pixels = picture(197, 331)
     pixels[:60] = 255
     inputs = pixels[None].astype(np.float32) / 255

@@ -206,7 +206,13 @@ def test_the_thumbnail_is_that_of_the_natural_model(page, size):
         [natural.SHARE_FROM, natural.SHARE_TO],
     )
     image = pixels[None].astype("float32") / 255
-    expected = natural.area_resize(natural.with_clip_share(image), 8)
+    expected = np.concatenate(
+        [
+            natural.area_resize(natural.with_clip_share(image), 8),
+            natural.sample_resize(image, 8),
+        ],
+        axis=-1,
+    )
     np.testing.assert_allclose(
-        np.reshape(found, (1, 8, 8, 6)), expected, atol=1e-5
+        np.reshape(found, (1, 8, 8, 9)), expected, atol=1e-5
     )

@@ -65,13 +65,13 @@ export function paste(window, size, scale, {data, width}, row, column) {
 }
 
 /**
- * Averages a whole picture to `side` squared pixels of six channels: the
- * values, and the share of them that is clipped: from the first value of
- * `clipShare` on, and fully from the second.
+ * Reduces a whole picture to `side` squared pixels of nine channels: the mean
+ * values, the mean share of them that is clipped (from the first value of
+ * `clipShare` on, and fully from the second), and the pixel in the middle.
  */
 export function thumbnail({data, width, height}, side, clipShare) {
   const [low, high] = clipShare;
-  const result = new Float32Array(side * side * 6);
+  const result = new Float32Array(side * side * 9);
   const columns = averaging(width, side);
   const rows = averaging(height, side);
   const line = new Float64Array(side * 6);
@@ -89,7 +89,19 @@ export function thumbnail({data, width, height}, side, clipShare) {
       }
     }
     for (const [row, weight] of rows[y]) {
-      for (let i = 0; i < line.length; i++) result[row * side * 6 + i] += weight * line[i];
+      for (let i = 0; i < line.length; i++) {
+        result[9 * (row * side + Math.floor(i / 6)) + (i % 6)] += weight * line[i];
+      }
+    }
+  }
+  for (let row = 0; row < side; row++) {
+    for (let column = 0; column < side; column++) {
+      const y = Math.floor(((2 * row + 1) * height) / (2 * side));
+      const x = Math.floor(((2 * column + 1) * width) / (2 * side));
+      for (let channel = 0; channel < 3; channel++) {
+        result[9 * (row * side + column) + 6 + channel] =
+          data[4 * (y * width + x) + channel] / 255;
+      }
     }
   }
   return result;

@@ -9,9 +9,16 @@ KNOTS = (0.0, 0.06, 0.14, 0.26, 0.4, 0.55, 0.7, 0.8, 0.88, 0.94, 0.975, 1.0)
 CLIP_FROM, CLIP_TO = 0.88, 0.97
 
 
-def clip_mask(image):
-    """Says per channel how surely a value is clipped, in [0, 1]."""
-    return ops.clip((image - CLIP_FROM) / (CLIP_TO - CLIP_FROM), 0.0, 1.0)
+def clip_mask(image, ends=(CLIP_FROM, CLIP_TO)):
+    """Says per channel how surely a value is clipped, in [0, 1].
+
+    Args:
+        image: floats in [0, 1].
+        ends: the value up to which nothing is clipped, and that from which
+            all is.
+    """
+    low, high = ends
+    return ops.clip((image - low) / (high - low), 0.0, 1.0)
 
 
 def tone_curve(image, slopes):

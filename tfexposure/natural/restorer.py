@@ -6,10 +6,22 @@ import keras
 from keras import ops
 
 from tfexposure.layers import pad_to_multiple, register
-from tfexposure.natural.curve import clip_mask, tone_curve
+from tfexposure.natural.curve import (
+    CLIP_FROM,
+    CLIP_TO,
+    clip_mask,
+    tone_curve,
+)
 from tfexposure.natural.filler import ClipFiller, enlarge
 from tfexposure.natural.summary import PhotoSummary
-from tfexposure.natural.thumbnail import THUMBNAIL_SIZE, thumbnails_of
+from tfexposure.natural.thumbnail import (
+    THUMBNAIL_CHANNELS,
+    THUMBNAIL_SIZE,
+    thumbnails_of,
+)
+
+# Exponent of eq. (10), from light to display values.
+_GAMMA = 2.2
 
 
 def _flops(conv, halvings):
@@ -23,7 +35,7 @@ class NaturalRestorer(keras.Model):
 
     Input: float (N, H, W, 3), display-encoded RGB in [0, 1]: whole photos, or
     the pair (image, thumbnail), where `image` may be a part of the photo and
-    `thumbnail` is (N, 128, 128, 6) of the whole, as `thumbnail` makes it.
+    `thumbnail` is (N, 128, 128, 9) of the whole, as `thumbnail` makes it.
     Output: (N, H, W, 3); in [0, 1] unless training.
 
     Args:
@@ -31,6 +43,9 @@ class NaturalRestorer(keras.Model):
         code_size: see `PhotoSummary`.
         filler_widths: see `ClipFiller`.
         dropout: see `PhotoSummary`.
+        clip: values between which a channel goes over to clipped.
+        stops: how far every photo is overexposed, if that is known: the curve
+            is then the line that undoes it, eq. (10), whatever the photo.
     """
 
     def __init__(
@@ -38,7 +53,9 @@ class NaturalRestorer(keras.Model):
         summary_widths=(24, 32, 48, 64, 96),
         code_size=64,
         filler_widths=(24, 48, 64, 96, 96),
-        dropout=0.1,
+        dropout=0.3,
+        clip=(CLIP_FROM, CLIP_TO),
+        stops=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -47,6 +64,8 @@ class NaturalRestorer(keras.Model):
             code_size=code_size,
             filler_widths=list(filler_widths),
             dropout=dropout,
+            clip=list(clip),
+            stops=stops,
         )
         self.summary_branch = PhotoSummary(
             tuple(summary_widths), code_size, dropout
@@ -101,12 +120,20 @@ class NaturalRestorer(keras.Model):
         return self.restore(image, slopes, code, training=training)
 
     def thumbnail(self, image):
-        """Averages whole photos (N, H, W, 3) to (N, 128, 128, 6)."""
+        """Averages whole photos (N, H, W, 3) to (N, 128, 128, 9)."""
         return thumbnails_of(image)
 
     def summarize(self, thumbnail, training=False):
         """Returns the tone curve's slopes (N, pieces) and the code."""
-        return self.summary_branch(thumbnail, training=training)
+        slopes, code = self.summary_branch(thumbnail, training=training)
+        if self.arguments["stops"] is not None:
+            known = 2.0 ** (-self.arguments["stops"] / _GAMMA)
+            slopes = ops.zeros_like(slopes) + known
+        return slopes, code
+
+    def clip_mask(self, image):
+        """Says per channel how surely a value is clipped, in [0, 1]."""
+        return clip_mask(image, self.arguments["clip"])
 
     def restore(self, image, slopes, code, training=False):
         """Restores photos, or parts of them, whose summary is known."""
@@ -124,7 +151,7 @@ class NaturalRestorer(keras.Model):
 
         Returns:
             Two (N, H, W, 3): the sum is the answer; the second is 0 wherever
-            `clip_mask` is.
+            `self.clip_mask` is.
         """
         height, width = ops.shape(image)[1:3]
         padded = pad_to_multiple(image, self.multiple)
@@ -135,7 +162,7 @@ class NaturalRestorer(keras.Model):
             part = field[..., 4 * channel : 4 * channel + 4]
             mixed = ops.sum(part[..., :3] * toned, axis=-1, keepdims=True)
             rows.append(mixed + part[..., 3:])
-        correction = clip_mask(padded) * ops.concatenate(rows, axis=-1)
+        correction = self.clip_mask(padded) * ops.concatenate(rows, axis=-1)
         return (
             toned[:, :height, :width],
             correction[:, :height, :width],
@@ -160,13 +187,15 @@ class NaturalRestorer(keras.Model):
         return self._field(padded, tone_curve(padded, slopes), code)
 
     def _field(self, padded, toned, code):
-        features = [padded * 2 - 1, toned * 2 - 1, clip_mask(padded)]
+        features = [padded * 2 - 1, toned * 2 - 1, self.clip_mask(padded)]
         return self.filler(ops.concatenate(features, -1), code)
 
     def build(self, input_shape=None):
         self.built = True
         slopes, code = self.summarize(
-            keras.KerasTensor((1, THUMBNAIL_SIZE, THUMBNAIL_SIZE, 6))
+            keras.KerasTensor(
+                (1, THUMBNAIL_SIZE, THUMBNAIL_SIZE, THUMBNAIL_CHANNELS)
+            )
         )
         side = self.multiple
         self.restore(keras.KerasTensor((1, side, side, 3)), slopes, code)

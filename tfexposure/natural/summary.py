@@ -7,9 +7,11 @@ from tfexposure.layers import register
 from tfexposure.natural.curve import KNOTS, clip_mask
 from tfexposure.natural.filler import conv
 
-# Centres of the thumbnail's histogram, narrow near black and white.
-_BINS = (0.0, 0.03, 0.07, 0.12, 0.18, 0.25, 0.32, 0.39, 0.46, 0.53, 0.6, 0.67)
-_BINS += (0.74, 0.8, 0.85, 0.89, 0.92, 0.945, 0.965, 0.98, 0.99, 1.0)
+# Centres of the histogram, narrow near black and white: how values thin out
+# below white tells a camera's shoulder from a hard clip.
+_BINS = (0.0, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45)
+_BINS += (0.5, 0.55, 0.6, 0.65, 0.7, 0.74, 0.78, 0.82, 0.85, 0.88, 0.905)
+_BINS += (0.925, 0.94, 0.955, 0.965, 0.975, 0.983, 0.99, 0.996, 1.0)
 
 
 @register
@@ -22,7 +24,7 @@ class PhotoSummary(keras.layers.Layer):
         dropout: share of pooled features dropped in training.
     """
 
-    def __init__(self, widths=(24, 32, 48, 64, 96), code_size=64, dropout=0.1):
+    def __init__(self, widths=(24, 32, 48, 64, 96), code_size=64, dropout=0.3):
         super().__init__()
         self.arguments = dict(
             widths=widths, code_size=code_size, dropout=dropout
@@ -36,14 +38,14 @@ class PhotoSummary(keras.layers.Layer):
         self.residuals = [
             layer for pair in self.blocks.values() for layer in pair[0]
         ]
-        self.hidden = layers.Dense(128, activation="relu")
+        self.hidden = [layers.Dense(192, activation="relu") for _ in range(2)]
         self.drop = layers.Dropout(dropout)
         self.code = layers.Dense(code_size, activation="relu")
         self.gain = layers.Dense(1, kernel_initializer="zeros")
         self.bends = layers.Dense(len(KNOTS) - 1, kernel_initializer="zeros")
 
     def call(self, thumbnail, training=False):
-        picture, clipped = thumbnail[..., :3], thumbnail[..., 3:]
+        picture, clipped, samples = ops.split(thumbnail, 3, axis=-1)
         x = ops.concatenate([picture * 2 - 1, clip_mask(picture), clipped], -1)
         for level, down in enumerate(self.downs):
             x = down(x)
@@ -53,29 +55,29 @@ class PhotoSummary(keras.layers.Layer):
             [
                 ops.mean(x, axis=(1, 2)),
                 ops.max(x, axis=(1, 2)),
-                self._histogram(picture),
+                self._histogram(samples),
                 # Spreads the shares near none at all.
                 ops.sqrt(ops.mean(clipped, axis=(1, 2)) + 1e-4),
             ],
             axis=-1,
         )
         features = self.drop(features, training=training)
-        code = self.code(self.hidden(features))
+        for layer in self.hidden:
+            features = layer(features)
+        code = self.code(features)
         # One curve for all channels: cameras have one, and a curve for each
         # would tint photos of one colour.
         log_slopes = self.gain(code) + self.bends(code)
         return ops.exp(ops.clip(log_slopes, -4.0, 2.0)), code
 
     @staticmethod
-    def _histogram(thumbnail):
-        # Every fourth pixel tells as much about the shares of values.
-        thumbnail = thumbnail[:, ::2, ::2]
+    def _histogram(samples):
         found = []
         for low, centre, high in zip(
             (-0.03, *_BINS), _BINS, (*_BINS[1:], 1.01), strict=False
         ):
-            rise = (thumbnail - low) / (centre - low)
-            fall = (high - thumbnail) / (high - centre)
+            rise = (samples - low) / (centre - low)
+            fall = (high - samples) / (high - centre)
             hat = ops.clip(ops.minimum(rise, fall), 0.0, 1.0)
             found.append(ops.mean(hat, axis=(1, 2)))
         # Roots spread the small counts, where the differences matter.

@@ -2,8 +2,10 @@
 
 from keras import ops
 
-# Side of the thumbnail, in pixels: the whole photo, averaged to a square.
+# Side of the thumbnail, in pixels: the whole photo, reduced to a square.
 THUMBNAIL_SIZE = 128
+# Means of RGB, shares of clipped pixels, samples of RGB.
+THUMBNAIL_CHANNELS = 9
 # The thumbnail's share of clipped pixels is strict: few values below white.
 SHARE_FROM, SHARE_TO = 0.97, 0.995
 
@@ -43,9 +45,36 @@ def area_resize(images, size):
     return ops.reshape(images, (-1, size, size, channels))
 
 
+def sample_resize(images, size):
+    """Takes from each cell of a square grid the pixel in its middle.
+
+    The values' histogram stays that of the photo, however large it is; that
+    of averages narrows, and with it the spike that a hard clip leaves and the
+    slope that a camera's shoulder leaves.
+
+    Args:
+        images: (N, H, W, C), of any size.
+        size: int, side of the square in pixels.
+
+    Returns:
+        (N, size, size, C).
+    """
+    height, width = ops.shape(images)[1:3]
+    # Whole numbers, so that every implementation takes the same pixel.
+    odd = 2 * ops.arange(size, dtype="int32") + 1
+    images = ops.take(images, odd * height // (2 * size), axis=1)
+    return ops.take(images, odd * width // (2 * size), axis=2)
+
+
 def thumbnails_of(photos):
-    """Makes the thumbnails (N, 128, 128, 6) of whole photos (N, H, W, 3)."""
-    return area_resize(with_clip_share(photos), THUMBNAIL_SIZE)
+    """Makes the thumbnails (N, 128, 128, 9) of whole photos (N, H, W, 3)."""
+    return ops.concatenate(
+        [
+            area_resize(with_clip_share(photos), THUMBNAIL_SIZE),
+            sample_resize(photos, THUMBNAIL_SIZE),
+        ],
+        axis=-1,
+    )
 
 
 def _area_weights(length, size):

@@ -25,7 +25,8 @@ HALO = 96
 STRIDE = 16
 
 MODEL_KINDS = (
-    "a SavedModel folder, a .tflite file or the folder of a training run"
+    "a SavedModel folder, a .tflite file, the folder of a training run or the "
+    "name of a model that comes with tfexposure"
 )
 
 
@@ -38,7 +39,8 @@ class Runner:
         fixed_size: (height, width) of the only input size, or `None`.
         thumbnail: side in pixels of the small copy of the whole photo that
             the network takes beside each window, or `None`.
-        thumbnail_channels: 3, or 6 for one with the share of clipped pixels.
+        thumbnail_channels: 3, or 9 for one with the share of clipped pixels
+            and with samples.
         exact_tiles: `False` for a network whose answer anywhere depends on
             the whole window, so that tiles do not join.
         guide_spec: `guided.GuideSpec`, if `look` and `field` can be called,
@@ -104,10 +106,10 @@ class Runner:
     def _take_thumbnail(self, model, shape):
         """Notes the size of the input `thumbnail`, (1, T, T, C)."""
         side = shape[1] or self.thumbnail
-        if not side or shape[3] not in (3, 6):
+        if not side or shape[3] not in (3, 9):
             raise UserError(
                 f"{model}: takes a thumbnail of shape {tuple(shape)}; expected "
-                "(1, T, T, 3) or (1, T, T, 6), T here or in the manifest"
+                "(1, T, T, 3) or (1, T, T, 9), T here or in the manifest"
             )
         self.thumbnail, self.thumbnail_channels = int(side), int(shape[3])
 
@@ -234,20 +236,25 @@ class LiteRunner(Runner):
 
 
 class GeneratorRunner(Runner):
-    """Runs the generator of a training run, rebuilt from its folder."""
+    """Runs a generator in Keras.
 
-    def __init__(self, run_dir):
+    Args:
+        load: function that returns it, built.
+        origin: what errors call it.
+    """
+
+    def __init__(self, load, origin):
         tensorflow = import_tensorflow()
         from tfexposure import serving
 
-        network = serving.network_of(serving.load_generator(run_dir))
+        network = serving.network_of(load())
         self.stride = network.stride
         self.exact_tiles = network.halo is not None
         self.halo = network.halo or 0
         inputs = [tensorflow.TensorSpec((1, None, None, 3), name="image")]
         if network.thumbnail:
             shape = (1, *network.thumbnail)
-            self._take_thumbnail(run_dir, shape)
+            self._take_thumbnail(origin, shape)
             inputs.append(tensorflow.TensorSpec(shape, name="thumbnail"))
         self._constant = tensorflow.constant
         self._call = tensorflow.function(
@@ -280,8 +287,9 @@ def open_runner(model=None):
     """Opens a generator for restoring photos.
 
     Args:
-        model: SavedModel folder, `.tflite` file or run folder; a `Runner` is
-            returned as it is; `None` means the weights tfexposure ships.
+        model: SavedModel folder, `.tflite` file, run folder or one of
+            `pretrained.names()`; a `Runner` is returned as it is; `None` means
+            the file that tfexposure ships.
 
     Returns:
         a `Runner`.
@@ -300,9 +308,18 @@ def open_runner(model=None):
     if folder is not None:
         return SavedModelRunner(folder)
     if (path / "config.json").is_file():
-        return GeneratorRunner(path)
+        return GeneratorRunner(functools.partial(_load_run, path), path)
+    if not path.exists() and str(model) in pretrained.names():
+        load = functools.partial(pretrained.load_pretrained, str(model))
+        return GeneratorRunner(load, model)
     found = "holds none of these" if path.exists() else "does not exist"
     raise UserError(f"--model={model}: expected {MODEL_KINDS}; it {found}")
+
+
+def _load_run(folder):
+    from tfexposure.serving import load_generator
+
+    return load_generator(folder)
 
 
 def _open_shipped():

@@ -17,12 +17,30 @@ def make_thumbnail(strips, height, width, runner):
         runner: has `thumbnail` and `thumbnail_channels`.
 
     Returns:
-        float32 (T, T, 3), or (T, T, 6) with the share of clipped pixels.
+        float32 (T, T, 3), or (T, T, 9) with the share of clipped pixels and
+        the pixel in the middle of each square, as
+        `tfexposure.natural.thumbnails_of` has them.
     """
-    if runner.thumbnail_channels == 6:
-        strips = ((top, _with_clip_share(strip)) for top, strip in strips)
-    small = area_resize(strips, height, width, runner.thumbnail)
-    return np.clip(small, 0, 1)
+    side = runner.thumbnail
+    if runner.thumbnail_channels == 3:
+        return np.clip(area_resize(strips, height, width, side), 0, 1)
+    samples = np.empty((side, side, 3), np.float32)
+    strips = _sampled(strips, height, width, samples)
+    strips = ((top, _with_clip_share(strip)) for top, strip in strips)
+    small = area_resize(strips, height, width, side)
+    return np.clip(np.concatenate((small, samples), axis=-1), 0, 1)
+
+
+def _sampled(strips, height, width, samples):
+    """Passes strips on; fills (side, side, 3) with pixels of them."""
+    odd = 2 * np.arange(len(samples)) + 1
+    rows, columns = (
+        odd * length // (2 * len(samples)) for length in (height, width)
+    )
+    for top, strip in strips:
+        inside = (rows >= top) & (rows < top + len(strip))
+        samples[inside] = strip[rows[inside] - top][:, columns]
+        yield top, strip
 
 
 def _with_clip_share(strip):
@@ -30,29 +48,11 @@ def _with_clip_share(strip):
     return np.concatenate((strip, np.clip(share, 0, 1)), axis=-1)
 
 
-def area_weights(length, side):
-    """Weights of an area resize along one axis.
+def area_resize(strips, height, width, side):
+    """Resizes a picture that comes in strips.
 
     Each output pixel is the mean of the input it covers, partly covered
     pixels counting by their share, as `tf.image.resize(method="area")`.
-
-    Args:
-        length: input pixels.
-        side: output pixels.
-
-    Returns:
-        float32 (side, length), rows summing to 1.
-    """
-    edges = np.arange(side + 1) * (length / side)
-    starts = np.arange(length)
-    overlap = np.minimum(edges[1:, None], starts + 1) - np.maximum(
-        edges[:-1, None], starts
-    )
-    return (np.clip(overlap, 0, 1) / (length / side)).astype(np.float32)
-
-
-def area_resize(strips, height, width, side):
-    """Resizes a picture that comes in strips.
 
     Args:
         strips: yields (top, float32 (n, W, C)).
@@ -63,10 +63,26 @@ def area_resize(strips, height, width, side):
     Returns:
         float32 (side, side, C).
     """
-    rows, columns = area_weights(height, side), area_weights(width, side)
-    small = 0.0
-    for top, strip in strips:
-        narrow = np.einsum("tw,nwc->ntc", columns, strip, optimize=True)
-        part = rows[:, top : top + len(strip)]
-        small = small + np.einsum("sn,ntc->stc", part, narrow, optimize=True)
-    return small.astype(np.float32)
+    rows, columns = (
+        np.arange(side + 1) * (length / side) for length in (height, width)
+    )
+    # Products of matrices would keep all cores busy for a few numbers.
+    lines = sum(_sums_between(strip, rows - top) for top, strip in strips)
+    small = _sums_between(lines.swapaxes(0, 1), columns).swapaxes(0, 1)
+    return small * np.float32(side / height * side / width)
+
+
+def _sums_between(values, edges):
+    """Sums along the first axis from each edge, in pixels, to the next.
+
+    The last edge lies at the end of the values or behind it.
+    """
+    edges = np.clip(edges, 0, len(values))
+    first = edges.astype(np.intp)
+    share = (edges - first).astype(np.float32)
+    values = np.concatenate((values, np.zeros_like(values[:1])))
+    parts = values[first] * share.reshape(-1, *[1] * (values.ndim - 1))
+    sums = np.add.reduceat(values, first[:-1], axis=0)
+    # Where there is no whole pixel, `reduceat` takes one all the same.
+    sums[first[:-1] == first[1:]] = 0
+    return sums + np.diff(parts, axis=0)

@@ -10,11 +10,10 @@ import tensorflow as tf
 from tfexposure.field_of_view import tile_halo
 from tfexposure.generator import UNetGenerator
 from tfexposure.natural import (
-    CLIP_FROM,
-    CLIP_TO,
     KNOTS,
     SHARE_FROM,
     SHARE_TO,
+    THUMBNAIL_CHANNELS,
     THUMBNAIL_SIZE,
     NaturalRestorer,
 )
@@ -111,14 +110,14 @@ def _natural(restorer):
         variables=[v.value for v in restorer.weights],
         stride=restorer.multiple,
         halo=restorer.halo,
-        thumbnail=(THUMBNAIL_SIZE, THUMBNAIL_SIZE, 6),
+        thumbnail=(THUMBNAIL_SIZE, THUMBNAIL_SIZE, THUMBNAIL_CHANNELS),
         shrink=restorer.thumbnail,
         look=lambda thumbnail: restorer.summarize(thumbnail, training=False),
         field=lambda image, *known: restorer.field(image, *known),
         # For clients that make the thumbnail, and apply the field, themselves.
         notes={
             "clip_share": [SHARE_FROM, SHARE_TO],
-            "guide": {"knots": KNOTS, "clip": [CLIP_FROM, CLIP_TO]},
+            "guide": {"knots": KNOTS, "clip": restorer.arguments["clip"]},
         },
     )
 
