@@ -1,9 +1,10 @@
-"""Puts a run of `train_device` into the package as its `natural` model.
+"""Puts a run of `train_device` into the package, under a name.
 
     python export/export_pretrained.py --run_dir=runs/natural
+    python export/export_pretrained.py --run_dir=runs/paper --name=paper
 
-Writes the weights as float16, the manifest, and the `.tflite` file that
-`tfexposure correct` uses by default, into `tfexposure/pretrained`.
+Writes the weights as float16 and the manifest into `tfexposure/pretrained`,
+and for `natural` the `.tflite` file that `tfexposure correct` uses by default.
 """
 
 import datetime
@@ -19,11 +20,14 @@ from tfexposure.config import write_atomically
 _RUN_DIR = flags.DEFINE_string(
     "run_dir", None, "Folder of the run.", required=True
 )
+_NAME = flags.DEFINE_string(
+    "name", pretrained.DEFAULT, "Of the model in the package."
+)
 _WEIGHTS = flags.DEFINE_enum(
     "weights", "best", ["best", "average", "live"], "Which of its weights."
 )
 _PRECISION = flags.DEFINE_string(
-    "precision", "float16", "Of the .tflite file; see export_tflite."
+    "precision", "dynamic_int8", "Of the .tflite file; see export_tflite."
 )
 _DATA = flags.DEFINE_string(
     "data", "", "What the photos were, for the manifest."
@@ -32,34 +36,47 @@ _DATA = flags.DEFINE_string(
 
 def main(_):
     quiet.import_tensorflow()
-    from tfexposure.natural import NaturalRestorer
-    from tfexposure.serving import tflite
-    from tfexposure.serving.manifest import make_manifest
-    from tfexposure.serving.network import network_of
-
-    run_dir = Path(_RUN_DIR.value)
-    model = NaturalRestorer()
-    model.build()
+    run_dir, name = Path(_RUN_DIR.value), _NAME.value
+    settings = json.loads((run_dir / "settings.json").read_text())
+    kind, arguments = {
+        "natural": (
+            "NaturalRestorer",
+            {name: settings[name] for name in ("clip", "stops")},
+        ),
+        "paper": ("UNetGenerator", {"filters": settings["filters"]}),
+    }[settings["model"]]
+    model = pretrained.build(kind, arguments)
     model.load_weights(run_dir / f"{_WEIGHTS.value}.weights.h5")
-    folder, name = pretrained.FOLDER, pretrained.DEFAULT
     weights = pretrained.pack_weights(model)
-    write_atomically(folder / f"{name}.npz", weights)
-    # The file for phones holds what the float16 weights give.
-    pretrained.read_weights(model, folder / f"{name}.npz")
     about = {
-        "class": "NaturalRestorer",
-        "arguments": model.arguments,
+        "class": kind,
+        "arguments": getattr(model, "arguments", arguments),
         "parameters": model.count_params(),
-        "flops_per_pixel": round(model.flops_per_pixel),
         "sha256": hashlib.sha256(weights).hexdigest(),
         "date": datetime.date.today().isoformat(),
         "weights": _WEIGHTS.value,
         **_best_record(run_dir / "log.jsonl"),
-        "settings": json.loads((run_dir / "settings.json").read_text()),
+        "settings": settings,
         "data": _DATA.value,
     }
+    if kind == "NaturalRestorer":
+        about["flops_per_pixel"] = round(model.flops_per_pixel)
+    folder = pretrained.FOLDER
+    write_atomically(folder / f"{name}.npz", weights)
     text = json.dumps(about, indent=1, sort_keys=True) + "\n"
     write_atomically(folder / f"{name}.json", text)
+    print(f"{folder / name}.npz: {len(weights) / 2**20:.2f} MiB")
+    if name == pretrained.DEFAULT:
+        # The file for phones holds what the float16 weights give.
+        pretrained.read_weights(model, folder / f"{name}.npz")
+        _write_tflite(model, about)
+
+
+def _write_tflite(model, about):
+    from tfexposure.serving import tflite
+    from tfexposure.serving.manifest import make_manifest
+    from tfexposure.serving.network import network_of
+
     network = network_of(model)
     contents = tflite.convert_to_tflite(network, _PRECISION.value)
     path = tflite.write_tflite(

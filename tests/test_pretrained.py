@@ -55,11 +55,12 @@ def test_shipped_file_for_phones_answers_as_the_model(model):
     thumbnail = ops.convert_to_numpy(model.thumbnail(overexposed[None]))[0]
     lite = runner.restore(overexposed, thumbnail)
     keras = ops.convert_to_numpy(model(overexposed[None]))[0]
-    assert np.abs(lite - keras).max() < 5e-3
+    # Its weights have 8 bits: 52 dB.
+    assert np.sqrt(np.square(lite - keras).mean()) < 2.5e-3
     assert (runner.halo, runner.stride) == (model.halo, model.multiple)
     pixels = np.rint(overexposed * 255).astype("uint8")
-    corrected = tfexposure.correct(pixels, model=runner)
-    assert np.abs(corrected / 255 - keras).max() < 5e-3 + 1 / 255
+    corrected = tfexposure.correct(pixels, model=runner, force=True)
+    assert np.sqrt(np.square(corrected / 255 - keras).mean()) < 3e-3
 
 
 def test_unknown_and_damaged_weights_are_refused(tmp_path, monkeypatch):

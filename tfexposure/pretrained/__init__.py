@@ -60,7 +60,7 @@ def load_pretrained(name=DEFAULT):
             f"{path}: damaged, its SHA-256 is {digest}, expected "
             f"{about['sha256']}; install tfexposure again"
         )
-    model = _build(about["class"], about["arguments"])
+    model = build(about["class"], about["arguments"])
     read_weights(model, path)
     return model
 
@@ -97,7 +97,16 @@ def pack_weights(model):
     return buffer.getvalue()
 
 
-def _build(kind, arguments):
+def build(kind, arguments):
+    """Builds a network, its weights untrained.
+
+    Args:
+        kind: name of its class, `"NaturalRestorer"` or `"UNetGenerator"`.
+        arguments: dict, of its constructor.
+
+    Raises:
+        UserError: if there is no such class.
+    """
     if kind == "NaturalRestorer":
         from tfexposure.natural import NaturalRestorer
 
