@@ -33,7 +33,14 @@ for name in $baselines; do
 done
 score natural --cmd "$ours"
 score natural-forced --cmd "$ours --force"
-# Told that the light was doubled, as the oracles are.
-$python "$bench/peerbench.py" run --work "$work" --name natural-told \
-    --sets tau0.5 --cmd "$ours --stops=1"
+# These know that the light was doubled, as the oracles do.
+told() {  # name, then flags of correct
+    name=$1
+    shift
+    $python "$bench/peerbench.py" run --work "$work" --name "$name" \
+        --sets tau0.5 --cmd "$ours $*"
+}
+told natural-told --stops=1
+told tau_half --model=tau_half --force
+told paper --model=paper --force
 $python "$bench/peerbench.py" table --work "$work" --out "$work/results-table"
