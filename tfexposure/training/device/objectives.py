@@ -13,7 +13,7 @@ from tfexposure.losses import (
     least_squares_discriminator_loss,
     least_squares_generator_loss,
 )
-from tfexposure.natural import clip_mask, thumbnails_of, tone_curve
+from tfexposure.natural import thumbnails_of, tone_curve
 from tfexposure.perceptual import perceptual_loss
 
 _LUMINANCE = (0.27, 0.67, 0.06)
@@ -107,7 +107,7 @@ def natural_terms(
     """
     overexposed, target = batch["overexposed"], batch["target"]
     slopes, code = model.summarize(batch["thumbnail"], training=True)
-    terms = _curve_terms(overexposed, target, slopes)
+    terms = _curve_terms(model, overexposed, target, slopes)
     if not crop_count:
         return {"loss": _weighted(terms, weights), **terms}
 
@@ -167,10 +167,10 @@ def _crop(images, crop, size):
     return ops.slice(images, start, (images.shape[0], size, size, 3))
 
 
-def _curve_terms(overexposed, target, slopes):
+def _curve_terms(model, overexposed, target, slopes):
     """Judges the tone curve on every fourth pixel, where it must be right."""
     seen, wanted = overexposed[:, ::4, ::4], target[:, ::4, ::4]
-    weight = 1.0 - clip_mask(seen)
+    weight = 1.0 - model.clip_mask(seen)
     toned = tone_curve(seen, slopes)
     scaled = toned * _best_gain(toned, wanted, weight)
     axes = (1, 2, 3)
