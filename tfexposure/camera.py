@@ -86,13 +86,13 @@ class Recipe:
     tau_fixed: float = 0.0
     untouched: float = 0.2
     gamma_share: float = 0.45
-    srgb_share: float = 0.1
+    srgb_share: float = 0.08
     lit: float = 0.2
     noise: float = 0.008
     jpeg_share: float = 0.8
     jpeg_quality: tuple = (70, 98)
-    stops: tuple = (0.7, 2.8)
-    dim: tuple = (0.15, 0.55)
+    stops: tuple = (0.3, 2.9)
+    dim: tuple = (0.0, 0.35)
     balance: float = 0.15
     contrast: float = 0.5
 

@@ -49,7 +49,7 @@ _STOPS = flags.DEFINE_float(
 )
 _CLIP = flags.DEFINE_multi_float(
     "clip",
-    [0.88, 0.97],
+    [0.95, 0.985],
     "natural: values between which a channel goes over to clipped. JPEG moves "
     "them.",
 )

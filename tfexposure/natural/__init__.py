@@ -13,8 +13,6 @@ support and no statistics of the picture, so tiles join exactly.
 """
 
 from tfexposure.natural.curve import (
-    CLIP_FROM,
-    CLIP_TO,
     KNOTS,
     clip_mask,
     tone_curve,
@@ -34,8 +32,6 @@ from tfexposure.natural.thumbnail import (
 )
 
 __all__ = [
-    "CLIP_FROM",
-    "CLIP_TO",
     "KNOTS",
     "SHARE_FROM",
     "SHARE_TO",

@@ -4,12 +4,9 @@ from keras import ops
 
 # Ends of the tone curve's straight pieces; a shoulder bends most near white.
 KNOTS = (0.0, 0.06, 0.14, 0.26, 0.4, 0.55, 0.7, 0.8, 0.88, 0.94, 0.975, 1.0)
-# A channel counts as clipped from below 255 on, because JPEG moves values:
-# not at all up to the first, fully from the second value on.
-CLIP_FROM, CLIP_TO = 0.88, 0.97
 
 
-def clip_mask(image, ends=(CLIP_FROM, CLIP_TO)):
+def clip_mask(image, ends):
     """Says per channel how surely a value is clipped, in [0, 1].
 
     Args:

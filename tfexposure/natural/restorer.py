@@ -6,12 +6,7 @@ import keras
 from keras import ops
 
 from tfexposure.layers import pad_to_multiple, register
-from tfexposure.natural.curve import (
-    CLIP_FROM,
-    CLIP_TO,
-    clip_mask,
-    tone_curve,
-)
+from tfexposure.natural.curve import clip_mask, tone_curve
 from tfexposure.natural.filler import ClipFiller, enlarge
 from tfexposure.natural.summary import PhotoSummary
 from tfexposure.natural.thumbnail import (
@@ -43,7 +38,9 @@ class NaturalRestorer(keras.Model):
         code_size: see `PhotoSummary`.
         filler_widths: see `ClipFiller`.
         dropout: see `PhotoSummary`.
-        clip: values between which a channel goes over to clipped.
+        clip: values between which a channel goes over to clipped: below
+            white, because JPEG moves values, but no lower than it must be,
+            since what lies between is the curve's to know.
         stops: how far every photo is overexposed, if that is known: the curve
             is then the line that undoes it, eq. (10), whatever the photo.
     """
@@ -54,7 +51,7 @@ class NaturalRestorer(keras.Model):
         code_size=64,
         filler_widths=(24, 48, 64, 96, 96),
         dropout=0.3,
-        clip=(CLIP_FROM, CLIP_TO),
+        clip=(0.95, 0.985),
         stops=None,
         **kwargs,
     ):

@@ -12,6 +12,8 @@ from tfexposure.natural.filler import conv
 _BINS = (0.0, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45)
 _BINS += (0.5, 0.55, 0.6, 0.65, 0.7, 0.74, 0.78, 0.82, 0.85, 0.88, 0.905)
 _BINS += (0.925, 0.94, 0.955, 0.965, 0.975, 0.983, 0.99, 0.996, 1.0)
+# Where the thumbnail's averages begin and end to count as clipped.
+_CLIP = (0.88, 0.97)
 
 
 @register
@@ -46,7 +48,8 @@ class PhotoSummary(keras.layers.Layer):
 
     def call(self, thumbnail, training=False):
         picture, clipped, samples = ops.split(thumbnail, 3, axis=-1)
-        x = ops.concatenate([picture * 2 - 1, clip_mask(picture), clipped], -1)
+        mask = clip_mask(picture, _CLIP)
+        x = ops.concatenate([picture * 2 - 1, mask, clipped], -1)
         for level, down in enumerate(self.downs):
             x = down(x)
             for first, second in self.blocks.get(level, ()):

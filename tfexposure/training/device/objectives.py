@@ -52,14 +52,14 @@ class NaturalWeights:
     shape: float = 4.0
     curve_log: float = 0.0
     shape_log: float = 0.0
-    filled: float = 0.5
-    filled_gain: float = 0.5
-    filled_root: float = 0.0
-    chroma: float = 0.5
-    gradient: float = 1.0
-    border: float = 0.5
-    distribution: float = 0.5
-    highlight: float = 0.5
+    filled: float = 0.1
+    filled_gain: float = 0.2
+    filled_root: float = 1.5
+    chroma: float = 0.3
+    gradient: float = 0.5
+    border: float = 0.2
+    distribution: float = 0.3
+    highlight: float = 0.1
     adversarial: float = 0.0
     perceptual: float = 0.0
 
