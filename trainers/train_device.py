@@ -49,7 +49,7 @@ _STOPS = flags.DEFINE_float(
 )
 _CLIP = flags.DEFINE_multi_float(
     "clip",
-    [0.95, 0.985],
+    [0.9, 0.99],
     "natural: values between which a channel goes over to clipped. JPEG moves "
     "them.",
 )

@@ -39,8 +39,8 @@ class NaturalRestorer(keras.Model):
         filler_widths: see `ClipFiller`.
         dropout: see `PhotoSummary`.
         clip: values between which a channel goes over to clipped: below
-            white, because JPEG moves values, but no lower than it must be,
-            since what lies between is the curve's to know.
+            white, because JPEG moves values and a soft border shows less, but
+            no lower than it must be, since the curve alone knows the rest.
         stops: how far every photo is overexposed, if that is known: the curve
             is then the line that undoes it, eq. (10), whatever the photo.
     """
@@ -51,7 +51,7 @@ class NaturalRestorer(keras.Model):
         code_size=64,
         filler_widths=(24, 48, 64, 96, 96),
         dropout=0.3,
-        clip=(0.95, 0.985),
+        clip=(0.9, 0.99),
         stops=None,
         **kwargs,
     ):

@@ -56,8 +56,8 @@ class NaturalWeights:
     filled_gain: float = 0.2
     filled_root: float = 1.5
     chroma: float = 0.3
-    gradient: float = 0.5
-    border: float = 0.2
+    gradient: float = 0.8
+    border: float = 1.0
     distribution: float = 0.3
     highlight: float = 0.1
     adversarial: float = 0.0
