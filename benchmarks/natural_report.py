@@ -258,7 +258,7 @@ python benchmarks/natural_report.py --work=WORK \\
 The run ({step} steps of 16 photos on one of two CPU cores, about 80 minutes)
 was steered while it went on; the settings in `natural.json` are its last ones.
 Before step 2,534 the curve was judged by logarithms too and camera photos were
-darker (`dim` 0.15 to 0.55), from there to 5,159 `dim` was 0.1 to 0.45. A channel
+darker (`dim` 0.15 to 0.55), from there to 5,159 `dim` was 0.1 to 0.45. Channels
 began to count as clipped at 0.88 before 5,159, then at 0.95, and from about
 7,700 on at 0.9, where borders weigh five times as much as before. Fillings
 were judged by L1 (up to 3,600 pushed towards white) more than by their mean

@@ -38,13 +38,11 @@ def main(_):
     quiet.import_tensorflow()
     run_dir, name = Path(_RUN_DIR.value), _NAME.value
     settings = json.loads((run_dir / "settings.json").read_text())
-    kind, arguments = {
-        "natural": (
-            "NaturalRestorer",
-            {name: settings[name] for name in ("clip", "stops")},
-        ),
-        "paper": ("UNetGenerator", {"filters": settings["filters"]}),
-    }[settings["model"]]
+    if settings["model"] == "paper":
+        kind, arguments = "UNetGenerator", {"filters": settings["filters"]}
+    else:
+        kind = "NaturalRestorer"
+        arguments = {name: settings[name] for name in ("clip", "stops")}
     model = pretrained.build(kind, arguments)
     model.load_weights(run_dir / f"{_WEIGHTS.value}.weights.h5")
     weights = pretrained.pack_weights(model)

@@ -125,16 +125,26 @@ def test_area_resize_shares_pixels_by_area(size):
     np.testing.assert_allclose(ours.mean(0), expected, atol=1e-5)
 
 
-def test_samples_keep_the_values_that_averages_lose():
-    photo = _photo(300, 173)
-    ours = ops.convert_to_numpy(natural.sample_resize(photo, 128))[0]
-    rows, columns = (
-        [int((i + 0.5) * side / 128) for i in range(128)] for side in (300, 173)
+@pytest.mark.parametrize("size", [(256, 256), (512, 768), (300, 173)])
+def test_thumbnails_hold_means_shares_and_single_pixels(size):
+    photo = _photo(*size)
+    thumbnail = ops.convert_to_numpy(natural.thumbnails_of(photo))[0]
+    assert thumbnail.shape == (128, 128, natural.THUMBNAIL_CHANNELS)
+    view = ops.convert_to_numpy(natural.area_resize(photo, 256))[0]
+    if size == (256, 256):
+        np.testing.assert_array_equal(view, photo[0])
+    elif size == (512, 768):
+        blocks = photo[0].reshape(256, 2, 256, 3, 3)
+        np.testing.assert_allclose(view, blocks.mean((1, 3)), atol=1e-6)
+    corners = [view[row::2, column::2] for row in (0, 1) for column in (0, 1)]
+    shares = [np.clip((corner - 0.97) / 0.025, 0, 1) for corner in corners]
+    np.testing.assert_allclose(
+        thumbnail[..., :3], np.mean(corners, 0), atol=1e-6
     )
-    np.testing.assert_array_equal(ours, photo[0][rows][:, columns])
-    thumbnail = natural.thumbnails_of(photo)
-    assert thumbnail.shape == (1, 128, 128, natural.THUMBNAIL_CHANNELS)
-    np.testing.assert_array_equal(thumbnail[0, ..., 6:], ours)
+    np.testing.assert_allclose(
+        thumbnail[..., 3:6], np.mean(shares, 0), atol=1e-4
+    )
+    np.testing.assert_array_equal(thumbnail[..., 6:], corners[-1])
 
 
 def test_clip_share_counts_what_is_nearly_white():

@@ -188,7 +188,7 @@ def test_the_tiles_are_those_of_python(page):
 
 
 @pytest.mark.parametrize("size", [(3, 5), (37, 23)], ids=str)
-def test_the_thumbnail_is_that_of_the_natural_model(page, size):
+def test_the_thumbnail_is_that_of_the_natural_model(page, size, monkeypatch):
     from tfexposure import natural
 
     pixels = np.round(picture(*size)[0] * 255).astype("uint8")
@@ -206,13 +206,8 @@ def test_the_thumbnail_is_that_of_the_natural_model(page, size):
         [natural.SHARE_FROM, natural.SHARE_TO],
     )
     image = pixels[None].astype("float32") / 255
-    expected = np.concatenate(
-        [
-            natural.area_resize(natural.with_clip_share(image), 8),
-            natural.sample_resize(image, 8),
-        ],
-        axis=-1,
-    )
+    monkeypatch.setattr(natural.thumbnail, "THUMBNAIL_SIZE", 8)
+    expected = natural.thumbnails_of(image)
     np.testing.assert_allclose(
         np.reshape(found, (1, 8, 8, 9)), expected, atol=1e-5
     )

@@ -65,43 +65,49 @@ export function paste(window, size, scale, {data, width}, row, column) {
 }
 
 /**
- * Reduces a whole picture to `side` squared pixels of nine channels: the mean
- * values, the mean share of them that is clipped (from the first value of
- * `clipShare` on, and fully from the second), and the pixel in the middle.
+ * Reduces a whole picture to `side` squared pixels of nine channels, by way of
+ * twice the side: of each four pixels the mean values, the mean share that is
+ * clipped (from the first value of `clipShare` on, and fully from the second),
+ * and the last pixel as it is.
  */
 export function thumbnail({data, width, height}, side, clipShare) {
   const [low, high] = clipShare;
   const result = new Float32Array(side * side * 9);
+  const view = reduced({data, width, height}, 2 * side);
+  for (let y = 0; y < 2 * side; y++) {
+    for (let x = 0; x < 2 * side; x++) {
+      const to = 9 * ((y >> 1) * side + (x >> 1));
+      for (let channel = 0; channel < 3; channel++) {
+        const value = view[3 * (y * 2 * side + x) + channel];
+        const share = Math.min(Math.max((value - low) / (high - low), 0), 1);
+        result[to + channel] += value / 4;
+        result[to + channel + 3] += share / 4;
+        // What is written last stays.
+        result[to + channel + 6] = value;
+      }
+    }
+  }
+  return result;
+}
+
+/** Averages RGBA bytes to `side` squared pixels of RGB in [0, 1]. */
+function reduced({data, width, height}, side) {
+  const result = new Float64Array(side * side * 3);
   const columns = averaging(width, side);
   const rows = averaging(height, side);
-  const line = new Float64Array(side * 6);
+  const line = new Float64Array(side * 3);
   for (let y = 0; y < height; y++) {
     line.fill(0);
     for (let x = 0; x < width; x++) {
       const from = 4 * (y * width + x);
       for (const [column, weight] of columns[x]) {
         for (let channel = 0; channel < 3; channel++) {
-          const value = data[from + channel] / 255;
-          const share = (value - low) / (high - low);
-          line[6 * column + channel] += weight * value;
-          line[6 * column + channel + 3] += weight * Math.min(Math.max(share, 0), 1);
+          line[3 * column + channel] += (weight * data[from + channel]) / 255;
         }
       }
     }
     for (const [row, weight] of rows[y]) {
-      for (let i = 0; i < line.length; i++) {
-        result[9 * (row * side + Math.floor(i / 6)) + (i % 6)] += weight * line[i];
-      }
-    }
-  }
-  for (let row = 0; row < side; row++) {
-    for (let column = 0; column < side; column++) {
-      const y = Math.floor(((2 * row + 1) * height) / (2 * side));
-      const x = Math.floor(((2 * column + 1) * width) / (2 * side));
-      for (let channel = 0; channel < 3; channel++) {
-        result[9 * (row * side + column) + 6 + channel] =
-          data[4 * (y * width + x) + channel] / 255;
-      }
+      for (let i = 0; i < line.length; i++) result[row * side * 3 + i] += weight * line[i];
     }
   }
   return result;

@@ -26,7 +26,6 @@ from tfexposure.natural.thumbnail import (
     THUMBNAIL_CHANNELS,
     THUMBNAIL_SIZE,
     area_resize,
-    sample_resize,
     thumbnails_of,
     with_clip_share,
 )
@@ -42,7 +41,6 @@ __all__ = [
     "PhotoSummary",
     "area_resize",
     "clip_mask",
-    "sample_resize",
     "thumbnails_of",
     "tone_curve",
     "with_clip_share",
