@@ -97,7 +97,7 @@ def natural_terms(
         weights: NaturalWeights.
         crop_size: side of the crops for the local network, in pixels.
         crop_count: that many photos, the most clipped, get a crop; 0 judges
-            the curves alone, four times as fast.
+            the curves alone, some three times as fast.
         discriminator: PatchDiscriminator, for `weights.adversarial`.
         features: VGG-19 feature maps, for `weights.perceptual`.
 
