@@ -125,7 +125,8 @@ def _draw_weights(model):
 
 
 def make_batches(path):
-    recipe = camera.Recipe(tau_fixed=0.4)
+    # JPEG would make a whole step of a coefficient of a rounding difference.
+    recipe = camera.Recipe(tau_fixed=0.4, jpeg_share=0.0)
 
     def draw(rng, count):
         drawn = camera.draw_cameras(rng, count, recipe)
@@ -206,7 +207,7 @@ def test_curve_terms_follow_their_definition(array_file):
             for image, height in zip(exposed, heights, strict=True)
         ]
     )
-    open_share = 1 - np.clip((exposed - 0.88) / 0.09, 0, 1)
+    open_share = 1 - np.clip((exposed - 0.9) / 0.09, 0, 1)
     gain = (open_share * toned * target).sum((1, 2, 3)) + 1e-3
     gain /= (open_share * toned**2).sum((1, 2, 3)) + 1e-3
     gain = np.clip(gain, 0.5, 2).reshape(-1, 1, 1, 1)

@@ -100,7 +100,8 @@ def test_losses_equal_those_of_one_process(runs):
 def test_survivor_says_what_to_do(runs):
     lines = runs[1]["lost"][1].splitlines()
     (ours,) = [line for line in lines if line.startswith("error: ")]
-    assert "lost another worker, /job:worker/" in ours
+    # Which one, TensorFlow's error says in most cases, not in all.
+    assert ours.startswith("error: lost another worker")
     assert "Restart the same command on every worker" in ours
     # What TensorFlow has to say about it stays, but no traceback.
     assert any("UNAVAILABLE" in line for line in lines)
