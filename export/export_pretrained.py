@@ -42,7 +42,7 @@ def main(_):
         kind, arguments = "UNetGenerator", {"filters": settings["filters"]}
     else:
         kind = "NaturalRestorer"
-        arguments = {name: settings[name] for name in ("clip", "stops")}
+        arguments = {key: settings[key] for key in ("clip", "stops")}
     model = pretrained.build(kind, arguments)
     model.load_weights(run_dir / f"{_WEIGHTS.value}.weights.h5")
     weights = pretrained.pack_weights(model)
@@ -54,7 +54,7 @@ def main(_):
         "date": datetime.date.today().isoformat(),
         "weights": _WEIGHTS.value,
         **_best_record(run_dir / "log.jsonl"),
-        "settings": settings,
+        "settings": _without_folders(settings),
         "data": _DATA.value,
     }
     if kind == "NaturalRestorer":
@@ -88,6 +88,14 @@ def _write_tflite(model, about):
         ),
     )
     print(f"{path}: {path.stat().st_size / 2**20:.2f} MiB")
+
+
+def _without_folders(settings):
+    """Names files without the folders of the machine they were on."""
+    return {
+        key: Path(value).name if isinstance(value, str) else value
+        for key, value in settings.items()
+    }
 
 
 def _best_record(log):
