@@ -285,17 +285,18 @@ target here. (On those other photos the classical methods score otherwise:
 
 {tables}
 
-Against `blind_fill` on the same photos `natural` is ahead by 1.5 dB at tau
-0.5, 0.9 at random tau with JPEG, 1.5 at tau 0.2, and on the brackets by 0.4
+Against `blind_fill` on the same photos `natural` is ahead by 1.1 dB at tau
+0.5, 0.7 at random tau with JPEG, 1.5 at tau 0.2, and on the brackets by 0.4
 (2.9 after the best gain); on the photos that the targets are for, the targets
 are 0.9, 1.3, 2.0 and 2.0 (4.5) above it. Told tau, `tau_half` is 2.3 dB ahead
-of the constant fill, where 0.6 are wanted.
+of the constant fill, where 0.6 are wanted. Of the sample photos the 11 with at
+most 5 % of their pixels clipped change by 1.4 of 255 on average (by hand).
 
 What misses: real brackets, by 2 dB, behind the best learned peer's published
 21.8 / 26.1 dB; exposure at tau 0.2 and at random tau, by half a decibel
 against `blind_fill`; whites. The chroma error inside clipped areas is below
-the untouched photo's at tau 0.5 and 0.2 only; one in nine well-exposed photos
-is taken for an overexposed one. By eye, on 24 real brackets: no colour cast on
+the untouched photo's at tau 0.5 and 0.2 only; one in 25 well-exposed photos is
+taken for an overexposed one. By eye, on 24 real brackets: no colour cast on
 neutral scenes, no blotches and no checkerboard, and borders softer than they
 were; but large blown areas come out as one light grey tone with little
 gradient, around lamps and the sun a pale disc remains, and faces and cloth

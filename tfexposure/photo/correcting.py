@@ -17,9 +17,11 @@ FEATHER = _GROW + 2 * _SOFTEN
 # is, from the second on it counts in full: a small change is as likely wrong
 # as right. What this costs and saves: `natural` beside `natural-forced` in
 # docs/results/natural.md.
-CHANGES = (0.02, 0.06)
-# The same where the histogram, too, looks like a well-exposed photo's.
-CHANGES_IN_DOUBT = (0.05, 0.1)
+CHANGES = (0.02, 0.05)
+# The same where the histogram, too, looks like a well-exposed photo's; in
+# between where it says so with less and less certainty, in stops.
+CHANGES_IN_DOUBT = (0.13, 0.16)
+DOUBT = (0.25, inspection.MIN_STOPS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,8 +138,9 @@ def _look(work, runner, before):
         curve = guided.Curve(spec.knots, slopes)
         share = 1.0
         if not settings.force and settings.stops is None:
-            doubt = before.verdict == inspection.WELL_EXPOSED
-            ends = CHANGES_IN_DOUBT if doubt else CHANGES
+            doubt = np.interp(before.stops, DOUBT, (1, 0))
+            ends = doubt * np.array(CHANGES_IN_DOUBT)
+            ends += (1 - doubt) * np.array(CHANGES)
             share = np.interp(curve.change(thumbnail[..., :3]), ends, (0, 1))
         if share > 0:
             factor, small = work.reduced()
