@@ -117,7 +117,7 @@ class NaturalRestorer(keras.Model):
         return self.restore(image, slopes, code, training=training)
 
     def thumbnail(self, image):
-        """Averages whole photos (N, H, W, 3) to (N, 128, 128, 9)."""
+        """Reduces whole photos (N, H, W, 3) to (N, 128, 128, 9)."""
         return thumbnails_of(image)
 
     def summarize(self, thumbnail, training=False):

@@ -2,7 +2,8 @@
 
 Per model: `<name>.npz`, its weights as float16; `<name>.json`, where they come
 from and what they reach; and for the one that `tfexposure correct` uses, the
-same network as `<name>.tflite`, which needs neither Keras nor TensorFlow.
+same network as `<name>.tflite`, its weights of 8 bits, which needs neither
+Keras nor TensorFlow.
 """
 
 import hashlib
