@@ -20,6 +20,7 @@ PLAIN = camera.Recipe(
     jpeg_share=0.0,
     untouched=0.0,
     lit=0.0,
+    glow=0.0,
 )
 
 
@@ -193,3 +194,29 @@ def test_both_backends_take_the_same_pictures(tmp_path):
     # The rounding of values that lie halfway may differ.
     assert (answers[0] != answers[1]).mean() < 1e-3
     assert np.abs(answers[0] - answers[1]).max() <= 1
+
+
+def test_glow_is_brightest_at_its_centre_and_follows_the_closed_form():
+    values = np.random.default_rng(3).uniform(0, 1, (2, 32, 48, 3))
+    glow = np.array([[6.0, 0.2, 0.25, 0.5], [0.0, 0.2, 0.25, 0.5]])
+    lit = camera.add_glow(values.astype("float32"), glow.astype("float32"))
+    lit = ops.convert_to_numpy(lit)
+    rows, columns = np.meshgrid(
+        (np.arange(32) + 0.5) / 32, (np.arange(48) + 0.5) / 48, indexing="ij"
+    )
+    square = ((rows - 0.25) ** 2 + (columns - 0.5) ** 2) / 0.04
+    power = 1 + 6 / (1 + square) ** 2
+    expected = 1 - (1 - values[0]) ** power[..., None]
+    np.testing.assert_allclose(lit[0], expected, atol=2e-5)
+    np.testing.assert_allclose(lit[1], values[1], atol=2e-6)
+
+
+def test_glow_and_uniform_tau_are_drawn_as_the_recipe_says():
+    recipe = camera.Recipe(
+        glow=0.4, gamma_share=1.0, untouched=0.0, tau_min=0.5, tau_uniform=True
+    )
+    drawn = camera.draw_cameras(np.random.default_rng(2), 600, recipe)
+    assert abs((drawn["glow"][:, 0] > 0).mean() - 0.4) < 0.07
+    # A quarter lies below 0.625; with a uniform logarithm, a third would.
+    assert abs((drawn["tau"] < 0.625).mean() - 0.25) < 0.05
+    assert 0.5 <= drawn["tau"].min() and drawn["tau"].max() <= 1

@@ -65,12 +65,17 @@ class Recipe:
     Attributes:
         tau_min: least share of full-scale light that becomes white; drawn
             log-uniformly in [tau_min, 1].
+        tau_uniform: whether it is drawn uniformly there instead, as in the
+            paper's last experiment.
         tau_fixed: if positive, tau is this for every photo.
         untouched: share of photos with tau 1, so that good photos stay good.
         gamma_share: share of photos taken through the paper's power law 2.2.
         srgb_share: the same for the sRGB curve; the rest are camera photos.
         lit: share of photos whose highlights are lifted to white first: good
             photos of real scenes have lamps and skies that are white.
+        glow: share of photos that a light is put into or beside first, since
+            lamps, the sun and bright skies are rare in photos that are not
+            overexposed, and fall off gently to all sides.
         noise: greatest standard deviation of sensor noise, in display values.
         jpeg_share: share of photos saved as JPEG once.
         jpeg_quality: least and greatest quality of that JPEG.
@@ -83,11 +88,13 @@ class Recipe:
     """
 
     tau_min: float = 0.12
+    tau_uniform: bool = False
     tau_fixed: float = 0.0
     untouched: float = 0.2
     gamma_share: float = 0.45
     srgb_share: float = 0.08
     lit: float = 0.2
+    glow: float = 0.25
     noise: float = 0.008
     jpeg_share: float = 0.8
     jpeg_quality: tuple = (70, 98)
@@ -179,7 +186,8 @@ def draw_cameras(rng, count, recipe):
     Returns:
         dict of float32 arrays: `target_table` and `exposed_table`
         (N, 3, TABLE_SIZE), `tau`, `noise`, `quality` (0: no JPEG), `halved`
-        (1: chroma at half size) and `seed`, each (N,).
+        (1: chroma at half size) and `seed`, each (N,), and `glow` (N, 4), see
+        `add_glow`.
     """
     rows = [_draw_camera(rng, recipe) for _ in range(count)]
     return {
@@ -205,6 +213,8 @@ def _draw_camera(rng, recipe):
             power, share = rng.uniform(1.0, 1.4), rng.uniform()
     elif kind >= recipe.gamma_share:
         encode = _srgb
+    if recipe.tau_uniform:
+        tau = rng.uniform(recipe.tau_min, 1.0)
     if rng.uniform() < recipe.untouched:
         tau = 1.0
     if recipe.tau_fixed:
@@ -226,11 +236,20 @@ def _draw_camera(rng, recipe):
         "target_table": target,
         "exposed_table": exposed,
         "tau": np.array(tau),
+        "glow": _draw_glow(rng, recipe),
         "noise": np.array(rng.uniform(0, recipe.noise) * rng.integers(0, 2)),
         "quality": np.array(quality),
         "halved": np.array(float(rng.uniform() < 0.6)),
         "seed": np.array(rng.integers(0, 1 << 20)),
     }
+
+
+def _draw_glow(rng, recipe):
+    radius = np.exp(rng.uniform(np.log(0.06), np.log(0.6)))
+    # A wide light must be weak, or all of the photo were white.
+    strength = np.exp(rng.uniform(0, np.log(16))) * min(1.0, 0.15 / radius)
+    centre = rng.uniform(-0.1, 1.1, 2)
+    return np.array([strength * (rng.uniform() < recipe.glow), radius, *centre])
 
 
 def _power_law(light):
@@ -258,6 +277,7 @@ def expose(photos, cameras):
     grain = white_noise(ops.shape(photos), cameras["seed"])
     # Fills the steps of 8 bits, so that no gap betrays the gain.
     values = ops.clip(photos + (grain[0] - 0.5) / 255.0, 0.0, 1.0)
+    values = add_glow(values, cameras["glow"])
     target = look_up(cameras["target_table"], values)
     spread = _per_photo(cameras["noise"])
     # Four bytes' sum is close to a normal law; its deviation is 0.577.
@@ -265,6 +285,33 @@ def expose(photos, cameras):
     exposed = look_up(cameras["exposed_table"], noisy)
     saved = jpeg(exposed, cameras["quality"], cameras["halved"])
     return ops.floor(saved * 255.0 + 0.5) / 255.0, target
+
+
+def add_glow(values, glow):
+    """Lights the photos by a lamp each, as an emulsion shows it.
+
+    `1 - (1 - value) ** (1 + strength / (1 + (distance / radius) ** 2) ** 2)`:
+    near the lamp all values approach white, none reaches it.
+
+    Args:
+        values: (N, H, W, 3) in [0, 1].
+        glow: (N, 4): strength (0: none), radius and centre (row, column) in
+            units of the sides.
+
+    Returns:
+        (N, H, W, 3) in [0, 1].
+    """
+    strength, radius, row, column = (
+        _per_photo(part) for part in ops.unstack(glow, 4, axis=1)
+    )
+    height, width = values.shape[1:3]
+    rows = (ops.arange(height, dtype="float32") + 0.5) / height
+    columns = (ops.arange(width, dtype="float32") + 0.5) / width
+    down = ops.reshape(rows, (1, -1, 1, 1)) - row
+    across = ops.reshape(columns, (1, 1, -1, 1)) - column
+    square = (down * down + across * across) / (radius * radius)
+    power = 1.0 + strength / ops.square(1.0 + square)
+    return 1.0 - ops.power(ops.maximum(1.0 - values, 1e-6), power)
 
 
 def look_up(tables, values):

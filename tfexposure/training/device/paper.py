@@ -11,6 +11,7 @@ PAPER_RECIPE = {
     "gamma_share": 1.0,
     "noise": 0.0,
     "lit": 0.0,
+    "glow": 0.0,
     "jpeg_share": 0.0,
 }
 
