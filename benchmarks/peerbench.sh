@@ -43,4 +43,7 @@ told() {  # name, then flags of correct
 told natural-told --stops=1
 told tau_half --model=tau_half --force
 told paper --model=paper --force
+$python "$bench/peerbench.py" run --work "$work" --name paper_random \
+    --sets tau-random tau-random-jpeg \
+    --cmd "$ours --model=paper_random --force"
 $python "$bench/peerbench.py" table --work "$work" --out "$work/results-table"

@@ -2,6 +2,11 @@
 
     python export/export_pretrained.py --run_dir=runs/natural
     python export/export_pretrained.py --run_dir=runs/paper --name=paper
+    python export/export_pretrained.py --run_dir=runs/a --run_dir=runs/b
+
+Of several runs, each begun where the one before ended, the mean of the weights
+is taken (Wortsman et al., Model soups, 2022); steps, settings and validation
+in the manifest are those of the last.
 
 Writes the weights as float16 and the manifest into `tfexposure/pretrained`,
 and for `natural` the `.tflite` file that `tfexposure correct` uses by default.
@@ -17,8 +22,8 @@ from absl import app, flags
 from tfexposure import pretrained, quiet
 from tfexposure.config import write_atomically
 
-_RUN_DIR = flags.DEFINE_string(
-    "run_dir", None, "Folder of the run.", required=True
+_RUN_DIR = flags.DEFINE_multi_string(
+    "run_dir", None, "Folders of the runs.", required=True
 )
 _NAME = flags.DEFINE_string(
     "name", pretrained.DEFAULT, "Of the model in the package."
@@ -36,15 +41,19 @@ _DATA = flags.DEFINE_string(
 
 def main(_):
     quiet.import_tensorflow()
-    run_dir, name = Path(_RUN_DIR.value), _NAME.value
+    run_dirs, name = [Path(folder) for folder in _RUN_DIR.value], _NAME.value
+    run_dir = run_dirs[-1]
     settings = json.loads((run_dir / "settings.json").read_text())
     if settings["model"] == "paper":
         kind, arguments = "UNetGenerator", {"filters": settings["filters"]}
     else:
         kind = "NaturalRestorer"
-        arguments = {key: settings[key] for key in ("clip", "stops")}
+        arguments = {
+            key: settings[key]
+            for key in ("clip", "lift", "stops", "filler_activation")
+        }
     model = pretrained.build(kind, arguments)
-    model.load_weights(run_dir / f"{_WEIGHTS.value}.weights.h5")
+    _load_mean(model, run_dirs)
     weights = pretrained.pack_weights(model)
     about = {
         "class": kind,
@@ -53,6 +62,7 @@ def main(_):
         "sha256": hashlib.sha256(weights).hexdigest(),
         "date": datetime.date.today().isoformat(),
         "weights": _WEIGHTS.value,
+        "runs": len(run_dirs),
         **_best_record(run_dir / "log.jsonl"),
         "settings": _without_folders(settings),
         "data": _DATA.value,
@@ -68,6 +78,20 @@ def main(_):
         # The file for phones holds what the float16 weights give.
         pretrained.read_weights(model, folder / f"{name}.npz")
         _write_tflite(model, about)
+
+
+def _load_mean(model, run_dirs):
+    total = 0.0
+    for run_dir in run_dirs:
+        model.load_weights(run_dir / f"{_WEIGHTS.value}.weights.h5")
+        values = [value.numpy() for value in model.weights]
+        total = (
+            values
+            if not total
+            else [a + b for a, b in zip(total, values, strict=True)]
+        )
+    for variable, value in zip(model.weights, total, strict=True):
+        variable.assign(value / len(run_dirs))
 
 
 def _write_tflite(model, about):

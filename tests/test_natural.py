@@ -53,8 +53,12 @@ def test_unclipped_channels_follow_the_curve_alone(small):
     slopes, code = small.summarize(small.thumbnail(photo))
     toned, correction = small.parts(photo, slopes, code)
     correction = ops.convert_to_numpy(correction)
-    assert (correction[photo <= 0.9] == 0).all()
+    assert (correction[photo <= 0.7] == 0).all()
     assert np.abs(correction[photo == 1]).max() > 1e-3
+    # Between there and the clip all channels are lifted by one number.
+    lifted = ((photo > 0.75) & (photo < 0.9)).all(axis=-1)
+    lift = correction[lifted] / np.square((photo[lifted] - 0.7) / 0.29)
+    assert np.ptp(lift, axis=-1).max() < 1e-4 < np.abs(lift).max()
     knots = np.array(natural.KNOTS)
     steps = ops.convert_to_numpy(slopes)[0] * np.diff(knots)
     heights = np.concatenate([[0], np.cumsum(steps)])
@@ -69,6 +73,7 @@ def test_known_stops_make_the_curve_a_line_and_clip_its_ends():
         filler_widths=(4, 5),
         stops=1.0,
         clip=(0.98, 0.99),
+        lift=0.98,
     )
     photo = _photo(40, 56)
     restored = ops.convert_to_numpy(told(photo))

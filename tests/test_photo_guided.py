@@ -12,17 +12,18 @@ from tfexposure.photo.runners import Runner
 
 KNOTS = (0.0, 0.5, 0.9, 1.0)
 SLOPES = np.array([0.5, 0.8, 0.3], np.float32)
-SPEC = guided.GuideSpec(KNOTS, (0.9, 0.95))
+SPEC = guided.GuideSpec(KNOTS, (0.9, 0.95), 0.7)
 
 
 class FakeRunner(Runner):
-    """Darkens by a known curve; fills what is clipped with `offset`."""
+    """Darkens by a known curve, lifts whites, fills what is clipped."""
 
     thumbnail = 8
     guide_spec = SPEC
 
-    def __init__(self, offset=0.25, slopes=SLOPES):
-        self.offset, self.slopes, self.seen = offset, slopes, []
+    def __init__(self, offset=0.25, slopes=SLOPES, lift=0.0):
+        self.offset, self.lift = offset, lift
+        self.slopes, self.seen = slopes, []
 
     def look(self, thumbnail):
         return self.slopes, np.zeros(2, np.float32)
@@ -30,8 +31,9 @@ class FakeRunner(Runner):
     def field(self, image, slopes, code):
         self.seen.append(image)
         height, width = (-(-side // 4) * 2 for side in image.shape[:2])
-        field = np.zeros((height, width, 12), np.float32)
-        field[..., 3::4] = self.offset
+        field = np.zeros((height, width, 13), np.float32)
+        field[..., 3:12:4] = self.offset
+        field[..., 12] = self.lift
         return field
 
 
@@ -48,17 +50,21 @@ def corrected(pixels, runner, **settings):
     return levels, answer.rows.array()
 
 
-def by_hand(levels, offset):
+def by_hand(levels, offset, lift=0.0):
     image = levels / 255
     heights = np.concatenate([[0], np.cumsum(SLOPES * np.diff(KNOTS))])
     mask = np.clip((image - 0.9) / 0.05, 0, 1)
-    return (np.interp(image, KNOTS, heights) + mask * offset).clip(0, 1) * 255
+    near_white = np.clip((image - 0.7) / 0.25, 0, 1) ** 2
+    filled = np.interp(image, KNOTS, heights) + mask * offset
+    return (filled + near_white * lift).clip(0, 1) * 255
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 300), (260, 33)])
 def test_answer_is_curve_and_masked_field(size):
     levels, answer = corrected(picture(*size), FakeRunner())
     assert np.abs(answer - by_hand(levels, 0.25)).max() <= 0.51
+    levels, answer = corrected(picture(*size), FakeRunner(lift=0.1))
+    assert np.abs(answer - by_hand(levels, 0.25, 0.1)).max() <= 0.51
 
 
 def test_large_photos_are_seen_small_and_corrected_at_full_size(monkeypatch):
@@ -83,10 +89,11 @@ def test_network_sees_no_more_than_the_limit():
 
 def test_field_is_linear_between_its_values():
     # A ramp stays a ramp, away from the border: value = column / step - 0.5.
-    field = np.zeros((4, 6, 12), np.float32)
-    field[..., 3::4] = np.arange(6)[:, None] * 0.1
+    field = np.zeros((4, 6, 13), np.float32)
+    field[..., 3:12:4] = np.arange(6)[:, None] * 0.06
+    field[..., 12] = np.arange(6) * 0.04
     slopes = np.full(3, 1e-6, np.float32)
-    guide = guided.Guide(guided.Curve(KNOTS, slopes), SPEC.clip, field, 3)
+    guide = guided.Guide(guided.Curve(KNOTS, slopes), SPEC, field, 3)
     answer = guide.restore(0, np.ones((24, 36, 3), np.float32))
     expected = ((np.arange(36) + 0.5) / 6 - 0.5) * 0.1
     inner = slice(3, 33)
@@ -98,8 +105,8 @@ def test_field_is_linear_between_its_values():
 
 def test_strips_join_exactly():
     random = np.random.default_rng(1)
-    field = random.normal(0, 0.3, (20, 16, 12)).astype(np.float32)
-    guide = guided.Guide(guided.Curve(KNOTS, SLOPES), SPEC.clip, field, 2)
+    field = random.normal(0, 0.3, (20, 16, 13)).astype(np.float32)
+    guide = guided.Guide(guided.Curve(KNOTS, SLOPES), SPEC, field, 2)
     image = picture(75, 61).astype(np.float32)
     whole = guide.restore(0, image)
     parts = [
@@ -120,18 +127,30 @@ def test_photo_that_would_hardly_change_is_left_alone():
     np.testing.assert_array_equal(answer, forced)
 
 
-def test_a_small_correction_is_mixed_in_by_its_share():
-    runner = FakeRunner(offset=0.0, slopes=np.full(3, 0.92, np.float32))
-    pixels = np.full((20, 30, 3), 0.4)
+@pytest.mark.parametrize(
+    ("white_rows", "level", "slope", "share"),
+    [
+        (0, 0.5, 0.8, 0.0),  # Nothing is clipped, and it changes by 0.1 only.
+        (0, 0.9, 0.5, 1.0),  # By 0.45: too bright whatever is clipped.
+        (0, 0.8, 0.8, 0.5),  # By 0.16.
+        (1, 0.4, 0.8, 0.0),  # 1 % is clipped,
+        (2, 0.4, 0.8, 1 / 3),  # 2 %,
+        (4, 0.4, 0.8, 1.0),  # 4 %.
+        (4, 0.4, 0.95, 0.6),  # But it changes by 0.022 only.
+    ],
+)
+def test_answer_is_mixed_in_by_the_clipped_share(
+    white_rows, level, slope, share
+):
+    runner = FakeRunner(offset=0.0, slopes=np.full(3, slope, np.float32))
+    pixels = np.full((100, 50, 3), level)
+    pixels[:white_rows] = 1
     levels, answer = corrected(pixels, runner, force=False)
-    # Well exposed by its histogram, and the curve changes it by 0.03 only.
-    np.testing.assert_array_equal(answer, levels)
-    pixels[:4] = 1
-    levels, answer = corrected(pixels, runner, force=False)
-    # Not so now, and by 0.0416: (0.0416 - 0.02) / 0.03 of the answer.
-    expected = levels * (1 - 0.08 * 0.72)
-    assert np.abs(answer - expected)[4:].max() <= 1
-    assert np.abs(answer.astype(int) - levels)[4:].min() > 5
+    expected = levels * (1 - share * (1 - slope))
+    # The thumbnail's average change is near to the photo's.
+    assert np.abs(answer - expected)[white_rows:].max() <= 2
+    if not share:
+        np.testing.assert_array_equal(answer, levels)
 
 
 def test_stops_take_the_place_of_the_guess():

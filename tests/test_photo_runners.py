@@ -1,6 +1,7 @@
 """Models from disk: SavedModel, .tflite, run folder, thumbnail input."""
 
 import json
+import zipfile
 
 import numpy as np
 import photo_models
@@ -246,6 +247,20 @@ def test_malformed_manifest_is_refused(tmp_path):
     with pytest.raises(UserError, match="halo 'wide'"):
         runners.open_runner(folder)
     assert json.loads((folder / "assets.extra" / "manifest.json").read_text())
+
+
+def test_model_of_an_earlier_version_is_refused(tmp_path):
+    from tfexposure import pretrained
+
+    path = tmp_path / "old.tflite"
+    path.write_bytes(pretrained.default_model_path().read_bytes())
+    with zipfile.ZipFile(path, "a") as members:
+        manifest = json.loads(members.read("manifest.json"))
+        del manifest["guide"]["lift"]
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            members.writestr("manifest.json", json.dumps(manifest))
+    with pytest.raises(UserError, match="old.tflite.*export it again"):
+        runners.open_runner(path)
 
 
 def test_natural_restorer_tile_by_tile(tmp_path, monkeypatch):

@@ -53,6 +53,18 @@ _CLIP = flags.DEFINE_multi_float(
     "natural: values between which a channel goes over to clipped. JPEG moves "
     "them.",
 )
+_LIFT = flags.DEFINE_float(
+    "lift",
+    0.7,
+    "natural: value from which all channels may be lifted locally; the start "
+    "of --clip where the stops are known, since the curve is exact then.",
+)
+_ACTIVATION = flags.DEFINE_enum(
+    "filler_activation",
+    "leaky_relu",
+    ["leaky_relu", "relu"],
+    "natural: of the local network; that of the weights to begin with.",
+)
 _RATE = flags.DEFINE_float(
     "learning_rate", 0, "At its highest; 0: 1e-3 (natural), 2e-4 (paper)."
 )
@@ -182,7 +194,12 @@ def _natural():
 
     recipe = camera.Recipe(**json.loads(_RECIPE.value))
     weights = objectives.NaturalWeights(**json.loads(_WEIGHTS.value))
-    model = NaturalRestorer(clip=_CLIP.value, stops=_STOPS.value)
+    model = NaturalRestorer(
+        clip=_CLIP.value,
+        lift=_LIFT.value,
+        stops=_STOPS.value,
+        filler_activation=_ACTIVATION.value,
+    )
     model.build()
     optimizer = keras.optimizers.AdamW(
         _schedule(1e-3), weight_decay=0.02, global_clipnorm=1.0

@@ -4,9 +4,11 @@ One look at the whole photo, as a small thumbnail, gives a tone curve: how far
 it is overexposed, and by what sort of camera. The curve alone makes the answer
 wherever no channel is clipped, so nothing is invented there. Where a channel
 is clipped, a local network replaces it by an affine function of all three,
-which carries detail over from channels that survived.
+which carries detail over from channels that survived. Near white it may lift
+all three, for glows that a shoulder squeezed.
 
     restored = curve(image) + mask * (matrix @ curve(image) + offset)
+               + near_white * lift
 
 The thumbnail's share is computed once per photo; the rest has a finite
 support and no statistics of the picture, so tiles join exactly.

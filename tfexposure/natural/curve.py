@@ -18,6 +18,17 @@ def clip_mask(image, ends):
     return ops.clip((image - low) / (high - low), 0.0, 1.0)
 
 
+def white_mask(image, ends):
+    """Says per channel how near white a value is, in [0, 1].
+
+    Args:
+        image: floats in [0, 1].
+        ends: the value from which it rises, gently, and that where it is 1.
+    """
+    rise = clip_mask(image, ends)
+    return rise * rise
+
+
 def tone_curve(image, slopes):
     """Applies one rising curve per photo, linear between `KNOTS`.
 

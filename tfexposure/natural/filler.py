@@ -24,24 +24,33 @@ class ClipFiller(keras.layers.Layer):
 
     Args:
         widths: channels at 1/2, 1/4, ... of the photo's size.
+        activation: of all but the links upwards. Rectified levels have died in
+            training, and with them all that lower ones knew.
 
-    Output: (N, H/2, W/2, 12), per channel a row of the matrix and the offset.
+    Output: (N, H/2, W/2, 13), per channel a row of the matrix and the offset,
+    then the lift of values near white.
     """
 
-    def __init__(self, widths=(24, 48, 64, 96, 96)):
+    def __init__(self, widths=(24, 48, 64, 96, 96), activation="leaky_relu"):
         super().__init__()
-        self.arguments = dict(widths=widths)
-        self.downs = [conv(width, 2) for width in widths]
-        self.encoders = [conv(width) for width in widths]
+        self.arguments = dict(widths=widths, activation=activation)
+
+        def active(width, strides=1):
+            return conv(width, strides, activation=activation)
+
+        self.downs = [active(width, 2) for width in widths]
+        self.encoders = [active(width) for width in widths]
         self.steers = [
             layers.Dense(2 * width, kernel_initializer="zeros")
             for width in widths
         ]
-        self.narrows = [conv(width, 1, 1) for width in widths[:-1]]
-        self.decoders = [(conv(width), conv(width)) for width in widths[:-1]]
+        self.narrows = [conv(width, 1, 1, None) for width in widths[:-1]]
+        self.decoders = [
+            (active(width), active(width)) for width in widths[:-1]
+        ]
         self.decoder_list = [layer for pair in self.decoders for layer in pair]
         self.head = layers.Conv2D(
-            12, 3, padding="same", kernel_initializer="zeros"
+            13, 3, padding="same", kernel_initializer="zeros"
         )
 
     def call(self, x, code):

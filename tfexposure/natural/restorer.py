@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from tfexposure.layers import pad_to_multiple, register
-from tfexposure.natural.curve import clip_mask, tone_curve
+from tfexposure.natural.curve import clip_mask, tone_curve, white_mask
 from tfexposure.natural.filler import ClipFiller, enlarge
 from tfexposure.natural.summary import PhotoSummary
 from tfexposure.natural.thumbnail import (
@@ -41,8 +41,13 @@ class NaturalRestorer(keras.Model):
         clip: values between which a channel goes over to clipped: below
             white, because JPEG moves values and a soft border shows less, but
             no lower than it must be, since the curve alone knows the rest.
+        lift: value from which all channels may be lifted together, to the
+            full at the end of `clip`: around a lamp or the sun the curve of a
+            whole photo ends too dark, where a camera's shoulder squeezed the
+            glow. No higher than the start of `clip`; that says: no lift below.
         stops: how far every photo is overexposed, if that is known: the curve
             is then the line that undoes it, eq. (10), whatever the photo.
+        filler_activation: see `ClipFiller`.
     """
 
     def __init__(
@@ -52,7 +57,9 @@ class NaturalRestorer(keras.Model):
         filler_widths=(24, 48, 64, 96, 96),
         dropout=0.3,
         clip=(0.9, 0.99),
+        lift=0.7,
         stops=None,
+        filler_activation="leaky_relu",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -60,14 +67,16 @@ class NaturalRestorer(keras.Model):
             summary_widths=list(summary_widths),
             code_size=code_size,
             filler_widths=list(filler_widths),
+            filler_activation=filler_activation,
             dropout=dropout,
             clip=list(clip),
+            lift=lift,
             stops=stops,
         )
         self.summary_branch = PhotoSummary(
             tuple(summary_widths), code_size, dropout
         )
-        self.filler = ClipFiller(tuple(filler_widths))
+        self.filler = ClipFiller(tuple(filler_widths), filler_activation)
 
     @property
     def multiple(self):
@@ -132,6 +141,11 @@ class NaturalRestorer(keras.Model):
         """Says per channel how surely a value is clipped, in [0, 1]."""
         return clip_mask(image, self.arguments["clip"])
 
+    def white_mask(self, image):
+        """Says per channel how near white a value is, in [0, 1]."""
+        ends = self.arguments["lift"], self.arguments["clip"][1]
+        return white_mask(image, ends)
+
     def restore(self, image, slopes, code, training=False):
         """Restores photos, or parts of them, whose summary is known."""
         toned, correction = self.parts(image, slopes, code)
@@ -148,7 +162,7 @@ class NaturalRestorer(keras.Model):
 
         Returns:
             Two (N, H, W, 3): the sum is the answer; the second is 0 wherever
-            `self.clip_mask` is.
+            `self.white_mask` is.
         """
         height, width = ops.shape(image)[1:3]
         padded = pad_to_multiple(image, self.multiple)
@@ -160,6 +174,7 @@ class NaturalRestorer(keras.Model):
             mixed = ops.sum(part[..., :3] * toned, axis=-1, keepdims=True)
             rows.append(mixed + part[..., 3:])
         correction = self.clip_mask(padded) * ops.concatenate(rows, axis=-1)
+        correction = correction + self.white_mask(padded) * field[..., 12:]
         return (
             toned[:, :height, :width],
             correction[:, :height, :width],
@@ -177,8 +192,9 @@ class NaturalRestorer(keras.Model):
             code: see `summarize`.
 
         Returns:
-            (N, H' / 2, W' / 2, 12), H' and W' rounded up to `multiple`: per
-            channel, three factors of the curve's answer and an offset.
+            (N, H' / 2, W' / 2, 13), H' and W' rounded up to `multiple`: per
+            channel, three factors of the curve's answer and an offset, for
+            clipped values; then the lift of all values near white.
         """
         padded = pad_to_multiple(image, self.multiple)
         return self._field(padded, tone_curve(padded, slopes), code)

@@ -13,15 +13,15 @@ from tfexposure.photo.rows import STRIP_ROWS, Rows
 # box means of radius `_SOFTEN` make a slope of that width around them.
 _GROW, _SOFTEN = 12, 6
 FEATHER = _GROW + 2 * _SOFTEN
-# A curve that changes a photo by the first or less on average leaves it as it
-# is, from the second on it counts in full: a small change is as likely wrong
-# as right. What this costs and saves: `natural` beside `natural-forced` in
-# docs/results/natural.md.
-CHANGES = (0.02, 0.05)
-# The same where the histogram, too, looks like a well-exposed photo's; in
-# between where it says so with less and less certainty, in stops.
-CHANGES_IN_DOUBT = (0.13, 0.16)
-DOUBT = (0.25, inspection.MIN_STOPS)
+# A photo is corrected from the first share of clipped pixels on, in full from
+# the second: nothing tells an overexposed photo from a bright one as well,
+# neither its histogram nor the network (docs/results/natural.md: `natural`
+# beside `natural-forced`).
+CLIPPED = (0.01, 0.04)
+# So is one without that the network's curve would change so much on average ...
+LARGE_CHANGES = (0.14, 0.18)
+# ... and none that it would hardly change.
+SMALL_CHANGES = (0.01, 0.03)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,15 +138,13 @@ def _look(work, runner, before):
         curve = guided.Curve(spec.knots, slopes)
         share = 1.0
         if not settings.force and settings.stops is None:
-            doubt = np.interp(before.stops, DOUBT, (1, 0))
-            ends = doubt * np.array(CHANGES_IN_DOUBT)
-            ends += (1 - doubt) * np.array(CHANGES)
-            share = np.interp(curve.change(thumbnail[..., :3]), ends, (0, 1))
+            change = curve.change(thumbnail[..., :3])
+            share = _share_of_answer(before.clipped, change)
         if share > 0:
             factor, small = work.reduced()
             field = runner.field(small, slopes, code)
             _check_finite(field)
-            guide = guided.Guide(curve, spec.clip, field, factor)
+            guide = guided.Guide(curve, spec, field, factor)
             return functools.partial(work.restore_guided, guide, share)
     elif settings.stops is not None:
         raise UserError(
@@ -155,6 +153,15 @@ def _look(work, runner, before):
     elif settings.force or before.verdict != inspection.WELL_EXPOSED:
         return functools.partial(work.restore_tiles, runner, thumbnail)
     return None
+
+
+def _share_of_answer(clipped, change):
+    """How much of the network's answer is mixed in, from 0 to 1."""
+    wanted = max(
+        np.interp(clipped, CLIPPED, (0, 1)),
+        np.interp(change, LARGE_CHANGES, (0, 1)),
+    )
+    return wanted * np.interp(change, SMALL_CHANGES, (0, 1))
 
 
 def _no_mask(shape):

@@ -2,9 +2,10 @@
 
 A network with a guide answers a reduced photo with a curve and a field of
 coefficients that vary slowly. Applied at full size, the curve acts on every
-pixel, and the field where a channel is clipped:
+pixel, and the field where a channel is clipped or near white:
 
     restored = curve(x) + mask(x) * (matrix @ curve(x) + offset)
+               + near_white(x) * lift
 
 So a blown sky is seen as a whole however many pixels it has, the network takes
 the same time for every large photo, and strips join exactly.
@@ -68,10 +69,13 @@ class GuideSpec:
     Attributes:
         knots: ends of the curve's straight pieces, from 0 to 1.
         clip: values between which a channel goes over to clipped.
+        lift: value from which a channel is lifted, to the full at the end of
+            `clip`.
     """
 
     knots: tuple
     clip: tuple
+    lift: float
 
 
 class Curve:
@@ -102,14 +106,15 @@ class Guide:
 
     Args:
         curve: `Curve`.
-        clip: values between which a channel goes over to clipped.
-        field: float32 (h, w, 12), of half the reduced photo's size, padded.
+        spec: `GuideSpec`.
+        field: float32 (h, w, 13), of half the reduced photo's size, padded.
         factor: full size over reduced size.
     """
 
-    def __init__(self, curve, clip, field, factor):
-        self._curve, self._field = curve, field
-        self._low, self._high = clip
+    def __init__(self, curve, spec, field, factor):
+        self._curve, self._spec = curve, spec
+        # The field of clipped values is wanted at some pixels, lifts at all.
+        self._field, self._lift = field[..., :12], field[..., 12]
         self._step = 2 * factor  # Pixels between the field's values.
 
     def restore(self, top, image):
@@ -123,10 +128,8 @@ class Guide:
             float32 (n, W, 3) in [0, 1].
         """
         restored = self._curve(image)
-        mask = (image - np.float32(self._low)) * np.float32(
-            1 / (self._high - self._low)
-        )
-        np.clip(mask, 0, 1, out=mask)
+        spec = self._spec
+        mask = _ramp(image, *spec.clip)
         rows, columns = np.nonzero(mask.any(axis=-1))
         if len(rows):
             toned = restored[rows, columns]
@@ -134,8 +137,11 @@ class Guide:
             mixed = part[..., 3]
             for channel in range(3):
                 mixed = mixed + part[..., channel] * toned[:, None, channel]
-            toned += mask[rows, columns] * mixed
-            restored[rows, columns] = toned
+            restored[rows, columns] = toned + mask[rows, columns] * mixed
+        near_white = _ramp(image, spec.lift, spec.clip[1])
+        near_white *= near_white
+        near_white *= self._lift_of(top, image.shape[:2])[..., None]
+        restored += near_white
         return np.clip(restored, 0, 1, out=restored)
 
     def _field_at(self, top, size, rows, columns):
@@ -149,6 +155,14 @@ class Guide:
         part += (field[rows, right] - part) * share[:, None]
         return part.reshape(-1, 3, 4)
 
+    def _lift_of(self, top, size):
+        """The lift of all pixels of some rows, (n, W)."""
+        above, below, share = self._place(top + np.arange(size[0]), 0)
+        lift = self._lift[above] * (1 - share)[:, None]
+        lift += self._lift[below] * share[:, None]
+        left, right, share = self._place(np.arange(size[1]), 1)
+        return lift[:, left] * (1 - share) + lift[:, right] * share
+
     def _place(self, pixels, axis):
         """Neighbours of pixels in the field, and the second one's share."""
         place = (pixels + np.float32(0.5)) / np.float32(self._step) - 0.5
@@ -156,3 +170,9 @@ class Guide:
         place = np.clip(place, 0, last).astype(np.float32)
         first = place.astype(np.intp)
         return first, np.minimum(first + 1, last), place - first
+
+
+def _ramp(image, low, high):
+    """0 up to `low`, 1 from `high` on."""
+    ramp = (image - np.float32(low)) * np.float32(1 / (high - low))
+    return np.clip(ramp, 0, 1, out=ramp)

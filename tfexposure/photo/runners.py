@@ -82,7 +82,7 @@ class Runner:
             code: what `look` gave.
 
         Returns:
-            float32 (h', w', 12); see `guided.Guide`.
+            float32 (h', w', 13); see `guided.Guide`.
         """
         raise NotImplementedError
 
@@ -100,8 +100,15 @@ class Runner:
         self.thumbnail = manifest.get("thumbnail")
         self.exact_tiles = manifest.get("exact_tiles", True)
 
-    def _take_guide(self, notes):
-        self.guide_spec = GuideSpec(tuple(notes["knots"]), tuple(notes["clip"]))
+    def _take_guide(self, model, notes):
+        if "lift" not in notes:
+            raise UserError(
+                f"{model}: its manifest has a guide without `lift`: an earlier "
+                "version of tfexposure exported it; export it again"
+            )
+        self.guide_spec = GuideSpec(
+            tuple(notes["knots"]), tuple(notes["clip"]), notes["lift"]
+        )
 
     def _take_thumbnail(self, model, shape):
         """Notes the size of the input `thumbnail`, (1, T, T, C)."""
@@ -193,7 +200,7 @@ class LiteRunner(Runner):
         manifest = _zipped_manifest(path) or {}
         self._apply_manifest(manifest)
         if "serving_field" in signatures and "guide" in manifest:
-            self._take_guide(manifest["guide"])
+            self._take_guide(path, manifest["guide"])
         if "thumbnail" in self._inputs:
             shape = self._inputs["thumbnail"]["shape_signature"]
             self._take_thumbnail(path, [n if n > 0 else None for n in shape])
@@ -261,7 +268,7 @@ class GeneratorRunner(Runner):
             network.restore_tile, input_signature=inputs
         )
         if network.field:
-            self._take_guide(network.notes["guide"])
+            self._take_guide(origin, network.notes["guide"])
             self._look = tensorflow.function(network.look)
             # Any size of picture is one trace.
             self._field = tensorflow.function(

@@ -117,7 +117,11 @@ def _natural(restorer):
         # For clients that make the thumbnail, and apply the field, themselves.
         notes={
             "clip_share": [SHARE_FROM, SHARE_TO],
-            "guide": {"knots": KNOTS, "clip": restorer.arguments["clip"]},
+            "guide": {
+                "knots": KNOTS,
+                "clip": restorer.arguments["clip"],
+                "lift": restorer.arguments["lift"],
+            },
         },
     )
 

@@ -125,15 +125,18 @@ def natural_terms(
     toned, correction = model.parts(overexposed, slopes, code)
     restored = toned + correction
     mask = model.clip_mask(overexposed)
+    near_white = model.white_mask(overexposed)
     # Where the curve has the exposure wrong, so has the rest: a truth as
     # bright as the curve's answer.
     gain = ops.stop_gradient(_best_gain(toned, target, 1.0 - mask))
-    terms.update(_filler_terms(restored, target, mask, gain))
+    terms.update(_filler_terms(restored, target, mask, near_white, gain))
     wanted = ops.clip(target / gain, 0.0, 1.0)
     own = {}
     if discriminator is not None:
+        # Only the filling is judged: both sides share the curve's answer.
+        real = toned + mask * (wanted - toned)
         terms["adversarial"], own["discriminator"] = _adversarial_terms(
-            discriminator, overexposed, wanted, restored
+            discriminator, overexposed, ops.stop_gradient(real), restored, mask
         )
     if features is not None:
         maps = [ops.stop_gradient(found) for found in features(wanted)]
@@ -146,8 +149,11 @@ def _weighted(terms, weights):
     return sum(getattr(weights, name) * value for name, value in terms.items())
 
 
-def _adversarial_terms(discriminator, overexposed, wanted, restored):
-    """Returns the generator's and the discriminator's loss."""
+def _adversarial_terms(discriminator, overexposed, wanted, restored, mask):
+    """Returns the generator's and the discriminator's loss.
+
+    Patches count by how much of them is filled: no one can tell the others.
+    """
     logits = discriminator(
         (
             ops.concatenate([overexposed, overexposed], axis=0),
@@ -155,10 +161,15 @@ def _adversarial_terms(discriminator, overexposed, wanted, restored):
         ),
         training=True,
     )
-    real, fake = ops.split(logits, 2, axis=0)
+    filled = ops.image.resize(
+        ops.max(mask, axis=-1, keepdims=True), logits.shape[1:3], antialias=True
+    )
+    share = ops.reshape(filled / (ops.mean(filled) + 0.02), (-1,))
+    # As if every patch were a photo of its own.
+    real, fake = ops.split(ops.reshape(logits, (-1, 1, 1, 1)), 2, axis=0)
     return (
-        ops.mean(least_squares_generator_loss(fake)),
-        ops.mean(least_squares_discriminator_loss(real, fake)),
+        ops.mean(share * least_squares_generator_loss(fake)),
+        ops.mean(share * least_squares_discriminator_loss(real, fake)),
     )
 
 
@@ -193,30 +204,29 @@ def _best_gain(image, wanted, weight):
     return ops.clip((over + 1e-3) / (under + 1e-3), 0.5, 2.0)
 
 
-def _filler_terms(restored, target, mask, gain):
+def _filler_terms(restored, target, mask, near_white, gain):
+    """Judges clipped values, and half as much those that may be lifted."""
+    zone = (mask + near_white) / 2.0
     anywhere = ops.max(mask, axis=-1, keepdims=True)
-    size = ops.mean(mask) + 0.02
-    error = target - restored
-    relative = mask * ops.abs(target / gain - restored)
+    error = ops.abs(target - restored)
     luminance = _luminance(restored), _luminance(target)
-    darker = anywhere * ops.maximum(luminance[1] - luminance[0], 0.0)
+    gradient, border = _gradient_losses(restored, target, zone)
     means = {
-        "filled": mask * ops.abs(error),
-        "filled_gain": relative,
+        "filled": zone * error,
+        "filled_gain": zone * ops.abs(target / gain - restored),
         "chroma": anywhere * ops.abs(_opponents(restored) - _opponents(target)),
-        "highlight": darker,
+        "highlight": anywhere * ops.maximum(luminance[1] - luminance[0], 0.0),
+        "gradient": gradient,
     }
-    terms = {name: ops.mean(value) for name, value in means.items()}
-    gradient, border = _gradient_losses(restored, target, mask)
-    terms["gradient"] = gradient
-    terms["distribution"] = _distribution_loss(*luminance, anywhere)
+    size = ops.mean(zone) + 0.02
+    terms = {name: ops.mean(value) / size for name, value in means.items()}
+    distribution = _distribution_loss(*luminance, anywhere)
+    terms["distribution"] = distribution / (ops.mean(mask) + 0.02)
     axes = (1, 2, 3)
-    square = ops.mean(mask * ops.square(error), axes)
-    square = square / (ops.mean(mask, axes) + 0.02)
-    return {name: value / size for name, value in terms.items()} | {
-        "border": border,
-        "filled_root": ops.mean(ops.sqrt(square + 1e-6)),
-    }
+    square = ops.mean(zone * error * error, axes)
+    square = square / (ops.mean(zone, axes) + 0.02)
+    terms["filled_root"] = ops.mean(ops.sqrt(square + 1e-6))
+    return terms | {"border": border}
 
 
 def _luminance(images):
