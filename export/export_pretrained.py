@@ -25,6 +25,11 @@ from tfexposure.config import write_atomically
 _RUN_DIR = flags.DEFINE_multi_string(
     "run_dir", None, "Folders of the runs.", required=True
 )
+_SUMMARY = flags.DEFINE_multi_string(
+    "summary_run_dir",
+    [],
+    "Runs to take the whole-photo branch of a natural model from instead.",
+)
 _NAME = flags.DEFINE_string(
     "name", pretrained.DEFAULT, "Of the model in the package."
 )
@@ -54,6 +59,8 @@ def main(_):
         }
     model = pretrained.build(kind, arguments)
     _load_mean(model, run_dirs)
+    if _SUMMARY.value:
+        _take_summary(model, [Path(folder) for folder in _SUMMARY.value])
     weights = pretrained.pack_weights(model)
     about = {
         "class": kind,
@@ -92,6 +99,18 @@ def _load_mean(model, run_dirs):
         )
     for variable, value in zip(model.weights, total, strict=True):
         variable.assign(value / len(run_dirs))
+
+
+def _take_summary(model, run_dirs):
+    settings = json.loads((run_dirs[-1] / "settings.json").read_text())
+    arguments = {**model.arguments}
+    arguments["filler_activation"] = settings["filler_activation"]
+    other = pretrained.build("NaturalRestorer", arguments)
+    _load_mean(other, run_dirs)
+    for mine, theirs in zip(
+        model.summary_branch.weights, other.summary_branch.weights, strict=True
+    ):
+        mine.assign(theirs)
 
 
 def _write_tflite(model, about):

@@ -52,7 +52,7 @@ def test_restores_an_overexposed_photo(model):
     assert restored.min() >= 0 and restored.max() <= 1
 
 
-@pytest.mark.parametrize("name", ["tau_half"])
+@pytest.mark.parametrize("name", ["natural", "tau_half"])
 def test_wide_blown_areas_are_filled_by_what_surrounds_them(name):
     """Levels of the filler can die in training, and no loss shows it."""
     restorer = tfexposure.load_pretrained(name)
