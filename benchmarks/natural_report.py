@@ -357,7 +357,7 @@ survived.
 Photos that were themselves badly exposed were left out. The photos may not be
 redistributed in part, and are not part of the package. Overexposure was
 simulated: random camera curves, white balance, noise, JPEG
-(`tfexposure/camera.py`). No real overexposed photo was trained on; the range
+(`tfexposure/camera/`). No real overexposed photo was trained on; the range
 of camera curves was chosen after looking at the real brackets below.
 
 ## Figures

@@ -35,8 +35,8 @@ def _photos(count=2, size=64):
 
 
 def _run(recipe, seed=0, count=2):
-    cameras = camera.draw_cameras(np.random.default_rng(seed), count, recipe)
     photos = _photos(count)
+    cameras = camera.draw_cameras(np.random.default_rng(seed), photos, recipe)
     overexposed, target = camera.expose(photos, cameras)
     return photos, cameras, *map(ops.convert_to_numpy, (overexposed, target))
 
@@ -153,26 +153,77 @@ def test_raised_contrast_darkens_the_dark_and_keeps_both_ends():
     np.testing.assert_array_equal(camera.raise_contrast(values, 1, 0), values)
 
 
+def _draw(recipe, seed, count):
+    views = np.tile(_photos(2), (count // 2, 1, 1, 1))
+    return camera.draw_cameras(np.random.default_rng(seed), views, recipe)
+
+
 def test_cameras_are_drawn_as_the_recipe_says():
     recipe = camera.Recipe(
         tau_min=0.2, untouched=0.3, jpeg_share=0.5, stops=(1.0, 2.0)
     )
-    drawn = camera.draw_cameras(np.random.default_rng(1), 300, recipe)
-    assert drawn["tau"].min() >= 0.2 and drawn["tau"].max() == 1
-    # Camera photos: white balance, and a target darker than the photo.
+    drawn = _draw(recipe, 1, 300)
+    # Camera photos: white balance, and less colour.
+    taken = drawn["saturation"] < 1
     white = drawn["target_table"].max(axis=2)
-    taken = white.min(axis=1) < 0.999
-    assert abs(taken.mean() - 0.45) < 0.1
+    assert abs(taken.mean() - 0.47) < 0.1
+    assert (white[taken].min(axis=1) < 0.999).mean() > 0.9
+    np.testing.assert_allclose(white[~taken], 1, atol=1e-3)
+    assert drawn["saturation"][taken].min() >= 0.4
     over = drawn["tau"] < 1
+    assert drawn["tau"][~taken].min() >= 0.2
+    assert 0.25 <= drawn["tau"][taken & over].min()
     assert drawn["tau"][taken & over].max() <= 0.5
-    assert white.max(axis=1)[taken & over].mean() < 0.97
-    np.testing.assert_allclose(white.max(axis=1)[~over], 1, atol=1e-3)
-    assert abs((drawn["tau"] == 1).mean() - 0.3) < 0.1
+    assert abs(over.mean() - 0.7) < 0.1
     assert abs((drawn["quality"] == 0).mean() - 0.5) < 0.1
     saved = drawn["quality"][drawn["quality"] > 0]
     assert saved.min() >= 70 and saved.max() <= 98
-    again = camera.draw_cameras(np.random.default_rng(1), 300, recipe)
-    np.testing.assert_array_equal(drawn["tau"], again["tau"])
+    again = _draw(recipe, 1, 300)
+    for name, values in drawn.items():
+        np.testing.assert_array_equal(values, again[name])
+
+
+def test_camera_photos_are_metered():
+    recipe = camera.Recipe(
+        gamma_share=0.0,
+        srgb_share=0.0,
+        untouched=0.0,
+        noise=0.0,
+        jpeg_share=0.0,
+        lit=0.0,
+        glow=0.0,
+        balance=0.0,
+        saturation=(1.0, 1.0),
+        stops=(0.1, 5.0),
+        target_mean=(0.25, 0.0),
+        exposed_mean=(0.5, 0.0),
+    )
+    _, cameras, overexposed, target = _run(recipe, 3, 2)
+    # Every ninth row and column of the photo is metered.
+    for images, wanted in ((target, 0.25), (overexposed, 0.5)):
+        means = images.mean(axis=(1, 2, 3))
+        np.testing.assert_allclose(means, wanted, atol=0.03)
+    assert (cameras["tau"] < 0.9).all()
+
+
+def test_camera_photos_are_never_brighter_than_the_photo():
+    recipe = camera.Recipe(
+        gamma_share=0.0, srgb_share=0.0, contrast=0.0, target_mean=(0.9, 0.0)
+    )
+    drawn = _draw(recipe, 4, 20)
+    values = np.linspace(0, 1, camera.TABLE_SIZE)
+    lit = camera.lift_highlights(values, 0.5)
+    assert (drawn["target_table"] <= lit + 2e-3).all()
+
+
+def test_less_saturation_moves_colours_towards_grey():
+    cameras = _run(PLAIN)[1]
+    photos = np.full((2, 32, 32, 3), (180, 90, 30), "uint8")
+    cameras["saturation"] = np.array([1.0, 0.5], "float32")
+    target = ops.convert_to_numpy(camera.expose(photos, cameras)[1])
+    means = target.mean(axis=(1, 2)) * 255
+    np.testing.assert_allclose(means[0], (180, 90, 30), atol=0.5)
+    np.testing.assert_allclose(means[1], (140, 95, 65), atol=0.5)
 
 
 def test_both_backends_take_the_same_pictures(tmp_path):
@@ -191,8 +242,9 @@ def test_both_backends_take_the_same_pictures(tmp_path):
             check=True,
         )
         answers.append(np.rint(np.load(file) * 255))
-    # The rounding of values that lie halfway may differ.
-    assert (answers[0] != answers[1]).mean() < 1e-3
+    # The rounding of values that lie halfway may differ, and that of a
+    # coefficient touches a block of 8 x 8 x 3 pixels: 0.004 of them all.
+    assert (answers[0] != answers[1]).mean() < 1e-2
     assert np.abs(answers[0] - answers[1]).max() <= 1
 
 
@@ -215,7 +267,7 @@ def test_glow_and_uniform_tau_are_drawn_as_the_recipe_says():
     recipe = camera.Recipe(
         glow=0.4, gamma_share=1.0, untouched=0.0, tau_min=0.5, tau_uniform=True
     )
-    drawn = camera.draw_cameras(np.random.default_rng(2), 600, recipe)
+    drawn = _draw(recipe, 2, 600)
     assert abs((drawn["glow"][:, 0] > 0).mean() - 0.4) < 0.07
     # A quarter lies below 0.625; with a uniform logarithm, a third would.
     assert abs((drawn["tau"] < 0.625).mean() - 0.25) < 0.05

@@ -128,8 +128,8 @@ def make_batches(path):
     # JPEG would make a whole step of a coefficient of a rounding difference.
     recipe = camera.Recipe(tau_fixed=0.4, jpeg_share=0.0)
 
-    def draw(rng, count):
-        drawn = camera.draw_cameras(rng, count, recipe)
+    def draw(rng, views):
+        drawn = camera.draw_cameras(rng, views, recipe)
         drawn["crop"] = (2 * rng.integers(0, 32, 2)).astype("int32")
         return drawn
 

@@ -150,8 +150,8 @@ def _train():
 
     room = max(_VIEW.value - _CROP.value, 0) // 2 + 1
 
-    def draw(rng, count):
-        drawn = camera.draw_cameras(rng, count, recipe)
+    def draw(rng, views):
+        drawn = camera.draw_cameras(rng, views, recipe)
         drawn["crop"] = (2 * rng.integers(0, room, 2)).astype("int32")
         return drawn
 

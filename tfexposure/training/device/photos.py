@@ -154,7 +154,7 @@ class Batches:
 
     Args:
         photos: list of uint8 (H, W, 3).
-        draw: function (rng, count) -> dict of further arrays.
+        draw: function (rng, uint8 views) -> dict of further arrays.
         batch_size: photos per batch.
         view_size: side of the views in pixels.
         seed: int.
@@ -181,7 +181,8 @@ class Batches:
             views.append(
                 draw_view(self.photos[order[index]], rng, self.view_size)
             )
-        return {"photos": np.stack(views), **self.draw(rng, len(views))}
+        views = np.stack(views)
+        return {"photos": views, **self.draw(rng, views)}
 
     def __call__(self, step):
         for later in range(step, step + self.ahead):

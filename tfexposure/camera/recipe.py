@@ -1,0 +1,176 @@
+"""Which cameras and exposures are drawn for training photos."""
+
+import dataclasses
+
+import numpy as np
+
+from tfexposure.camera.response import (
+    TABLE_SIZE,
+    camera_response,
+    exposure_tables,
+    lift_highlights,
+    power_law,
+    raise_contrast,
+    srgb,
+)
+
+# Every so many rows and columns of a view are metered.
+_METER_STEP = 9
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What is drawn for a photo, and how often.
+
+    Attributes:
+        tau_min: least share of full-scale light that becomes white; drawn
+            log-uniformly in [tau_min, 1].
+        tau_uniform: whether it is drawn uniformly there instead, as in the
+            paper's last experiment.
+        tau_fixed: if positive, tau is this for every photo.
+        untouched: share of photos with tau 1, so that good photos stay good.
+        gamma_share: share of photos taken through the paper's power law 2.2.
+        srgb_share: the same for the sRGB curve; the rest are camera photos.
+        lit: share of photos whose highlights are lifted to white first: good
+            photos of real scenes have lamps and skies that are white.
+        glow: share of photos that a light is put into or beside first, since
+            lamps, the sun and bright skies are rare in photos that are not
+            overexposed, and fall off gently to all sides.
+        noise: greatest standard deviation of sensor noise, in display values.
+        jpeg_share: share of photos saved as JPEG once.
+        jpeg_quality: least and greatest quality of that JPEG.
+        stops: camera photos: least and greatest overexposure, log2 of 1 / tau.
+        target_mean: camera photos: mean and standard deviation of what the
+            target's mean display value is metered to.
+        exposed_mean: the same of the overexposed photo, within `stops`.
+        knee: camera photos: least and greatest knee of `camera_response`.
+        balance: camera photos: standard deviation of the log2 gain of red and
+            blue.
+        saturation: camera photos: least and greatest factor of the colours'
+            distance from grey.
+        contrast: camera photos: share whose contrast is raised first.
+    """
+
+    tau_min: float = 0.12
+    tau_uniform: bool = False
+    tau_fixed: float = 0.0
+    untouched: float = 0.2
+    gamma_share: float = 0.45
+    srgb_share: float = 0.08
+    lit: float = 0.25
+    glow: float = 0.25
+    noise: float = 0.008
+    jpeg_share: float = 0.8
+    jpeg_quality: tuple = (70, 98)
+    stops: tuple = (0.4, 3.5)
+    target_mean: tuple = (0.42, 0.07)
+    exposed_mean: tuple = (0.63, 0.1)
+    knee: tuple = (0.05, 0.45)
+    balance: float = 0.15
+    saturation: tuple = (0.4, 1.0)
+    contrast: float = 0.8
+
+
+def draw_cameras(rng, views, recipe):
+    """Draws one camera and exposure per photo.
+
+    Args:
+        rng: numpy.random.Generator.
+        views: uint8 (N, H, W, 3), the photos; cameras meter them.
+        recipe: Recipe.
+
+    Returns:
+        dict of float32 arrays: `target_table` and `exposed_table`
+        (N, 3, TABLE_SIZE), `tau`, `saturation`, `noise`, `quality` (0: no
+        JPEG), `halved` (1: chroma at half size) and `seed`, each (N,), and
+        `glow` (N, 4), see `add_glow`.
+    """
+    rows = [_draw_camera(rng, view, recipe) for view in views]
+    return {
+        name: np.stack([row[name] for row in rows]).astype("float32")
+        for name in rows[0]
+    }
+
+
+def _draw_camera(rng, view, recipe):
+    kind = rng.uniform()
+    if recipe.tau_uniform:
+        tau = rng.uniform(recipe.tau_min, 1.0)
+    else:
+        tau = np.exp(rng.uniform(np.log(recipe.tau_min), 0.0))
+    if rng.uniform() < recipe.untouched:
+        tau = 1.0
+    lift = rng.uniform(0.1, 0.5) * (rng.uniform() < recipe.lit)
+    power, step, saturation, gains = 1.0, 0.0, 1.0, np.ones(3)
+    camera_photo = kind >= recipe.gamma_share + recipe.srgb_share
+    if camera_photo:
+        encode = _draw_response(rng, recipe)
+        saturation = rng.uniform(*recipe.saturation)
+        if rng.uniform() < recipe.contrast:
+            power, step = rng.uniform(0.9, 1.4), rng.uniform(0.1, 1.0)
+    else:
+        encode = power_law if kind < recipe.gamma_share else srgb
+
+    def scene(display):
+        return raise_contrast(lift_highlights(display, lift), power, step)
+
+    if camera_photo:
+        gains[::2] = np.exp2(rng.normal(0, recipe.balance, 2))
+        gains /= gains.max()
+        values = scene(view[::_METER_STEP, ::_METER_STEP] / 255.0)
+        dim, stops = _meter(rng, encode, values, gains, recipe)
+        gains *= 2.0**dim
+        tau = 1.0 if tau == 1 else 2.0**-stops
+    tau = recipe.tau_fixed or tau
+    target, exposed = exposure_tables(encode, tau, gains, scene)
+    low, high = recipe.jpeg_quality
+    quality = rng.uniform(low, high) * (rng.uniform() < recipe.jpeg_share)
+    return {
+        "target_table": target,
+        "exposed_table": exposed,
+        "tau": np.array(tau),
+        "saturation": np.array(saturation),
+        "glow": _draw_glow(rng, recipe),
+        "noise": np.array(rng.uniform(0, recipe.noise) * rng.integers(0, 2)),
+        "quality": np.array(quality),
+        "halved": np.array(float(rng.uniform() < 0.6)),
+        "seed": np.array(rng.integers(0, 1 << 20)),
+    }
+
+
+def _draw_response(rng, recipe):
+    exponent = rng.uniform(0.55, 1.6)
+    knee = np.exp(rng.uniform(*np.log(recipe.knee)))
+    contrast = rng.uniform(-0.4, 0.7) * (rng.uniform() < 0.7)
+    return camera_response(exponent, knee, contrast)
+
+
+def _meter(rng, encode, values, gains, recipe):
+    """Finds by how many stops the target is dimmed, and then overexposed."""
+    scale = np.linspace(0, 1, TABLE_SIZE) ** 4
+    display = encode(scale)
+    light = np.interp(values, display, scale) * gains
+
+    def stops_to(mean, low, high):
+        for _ in range(8):
+            middle = (low + high) / 2
+            if np.interp(light * 2.0**middle, scale, display).mean() < mean:
+                low = middle
+            else:
+                high = middle
+        return (low + high) / 2
+
+    # Never brighter than the photo: its own whites would become false clips.
+    # The overexposed frame lies up to `stops` above the target.
+    dim = stops_to(rng.normal(*recipe.target_mean), -5.0, 0.0)
+    low, high = recipe.stops
+    bright = stops_to(rng.normal(*recipe.exposed_mean), dim + low, dim + high)
+    return dim, bright - dim
+
+
+def _draw_glow(rng, recipe):
+    radius = np.exp(rng.uniform(np.log(0.06), np.log(0.6)))
+    # A wide light must be weak, or all of the photo were white.
+    strength = np.exp(rng.uniform(0, np.log(16))) * min(1.0, 0.15 / radius)
+    centre = rng.uniform(-0.1, 1.1, 2)
+    return np.array([strength * (rng.uniform() < recipe.glow), radius, *centre])
