@@ -4,9 +4,9 @@
     python export/export_pretrained.py --run_dir=runs/paper --name=paper
     python export/export_pretrained.py --run_dir=runs/a --run_dir=runs/b
 
-Of several runs, each begun where the one before ended, the mean of the weights
-is taken (Wortsman et al., Model soups, 2022); steps, settings and validation
-in the manifest are those of the last.
+Of several runs, which share a beginning, the mean of the weights is taken
+(Wortsman et al., Model soups, 2022); one that is named twice counts double.
+Steps, settings and validation in the manifest are those of the last.
 
 Writes the weights as float16 and the manifest into `tfexposure/pretrained`,
 and for `natural` the `.tflite` file that `tfexposure correct` uses by default.
@@ -53,10 +53,7 @@ def main(_):
         kind, arguments = "UNetGenerator", {"filters": settings["filters"]}
     else:
         kind = "NaturalRestorer"
-        arguments = {
-            key: settings[key]
-            for key in ("clip", "lift", "stops", "filler_activation")
-        }
+        arguments = {key: settings[key] for key in ("clip", "lift", "stops")}
     model = pretrained.build(kind, arguments)
     _load_mean(model, run_dirs)
     if _SUMMARY.value:
@@ -102,10 +99,7 @@ def _load_mean(model, run_dirs):
 
 
 def _take_summary(model, run_dirs):
-    settings = json.loads((run_dirs[-1] / "settings.json").read_text())
-    arguments = {**model.arguments}
-    arguments["filler_activation"] = settings["filler_activation"]
-    other = pretrained.build("NaturalRestorer", arguments)
+    other = pretrained.build("NaturalRestorer", model.arguments)
     _load_mean(other, run_dirs)
     for mine, theirs in zip(
         model.summary_branch.weights, other.summary_branch.weights, strict=True

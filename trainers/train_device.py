@@ -59,14 +59,8 @@ _LIFT = flags.DEFINE_float(
     "natural: value from which all channels may be lifted locally; the start "
     "of --clip where the stops are known, since the curve is exact then.",
 )
-_ACTIVATION = flags.DEFINE_enum(
-    "filler_activation",
-    "leaky_relu",
-    ["leaky_relu", "relu"],
-    "natural: of the local network; that of the weights to begin with.",
-)
 _RATE = flags.DEFINE_float(
-    "learning_rate", 0, "At its highest; 0: 1e-3 (natural), 2e-4 (paper)."
+    "learning_rate", 0, "At its highest; 0: 3e-4 (natural), 2e-4 (paper)."
 )
 _WARMUP = flags.DEFINE_integer("warmup", 300, "Steps of rising learning rate.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of weights, photos and cameras.")
@@ -198,11 +192,10 @@ def _natural():
         clip=_CLIP.value,
         lift=_LIFT.value,
         stops=_STOPS.value,
-        filler_activation=_ACTIVATION.value,
     )
     model.build()
     optimizer = keras.optimizers.AdamW(
-        _schedule(1e-3), weight_decay=0.02, global_clipnorm=1.0
+        _schedule(3e-4), weight_decay=0.02, global_clipnorm=1.0
     )
     # Forward, and twice as much backward.
     flops = 3 * (

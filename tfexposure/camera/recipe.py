@@ -31,11 +31,11 @@ class Recipe:
         untouched: share of photos with tau 1, so that good photos stay good.
         gamma_share: share of photos taken through the paper's power law 2.2.
         srgb_share: the same for the sRGB curve; the rest are camera photos.
-        lit: share of photos whose highlights are lifted to white first: good
-            photos of real scenes have lamps and skies that are white.
-        glow: share of photos that a light is put into or beside first, since
-            lamps, the sun and bright skies are rare in photos that are not
-            overexposed, and fall off gently to all sides.
+        lit: camera photos: share whose highlights are lifted to white first,
+            as good photos of real scenes have lamps and skies that are white.
+        glow: camera photos: share that a light is put into or beside first,
+            since lamps, the sun and bright skies are rare in photos that are
+            not overexposed, and fall off gently to all sides.
         noise: greatest standard deviation of sensor noise, in display values.
         jpeg_share: share of photos saved as JPEG once.
         jpeg_quality: least and greatest quality of that JPEG.
@@ -55,10 +55,10 @@ class Recipe:
     tau_uniform: bool = False
     tau_fixed: float = 0.0
     untouched: float = 0.2
-    gamma_share: float = 0.45
+    gamma_share: float = 0.4
     srgb_share: float = 0.08
-    lit: float = 0.25
-    glow: float = 0.25
+    lit: float = 0.35
+    glow: float = 0.35
     noise: float = 0.008
     jpeg_share: float = 0.8
     jpeg_quality: tuple = (70, 98)
@@ -100,12 +100,14 @@ def _draw_camera(rng, view, recipe):
         tau = np.exp(rng.uniform(np.log(recipe.tau_min), 0.0))
     if rng.uniform() < recipe.untouched:
         tau = 1.0
-    lift = rng.uniform(0.1, 0.5) * (rng.uniform() < recipe.lit)
-    power, step, saturation, gains = 1.0, 0.0, 1.0, np.ones(3)
+    lift, glow, power, step, saturation = 0.0, np.zeros(4), 1.0, 0.0, 1.0
+    gains = np.ones(3)
     camera_photo = kind >= recipe.gamma_share + recipe.srgb_share
     if camera_photo:
         encode = _draw_response(rng, recipe)
         saturation = rng.uniform(*recipe.saturation)
+        lift = rng.uniform(0.1, 0.5) * (rng.uniform() < recipe.lit)
+        glow = _draw_glow(rng, recipe)
         if rng.uniform() < recipe.contrast:
             power, step = rng.uniform(0.9, 1.4), rng.uniform(0.1, 1.0)
     else:
@@ -130,7 +132,7 @@ def _draw_camera(rng, view, recipe):
         "exposed_table": exposed,
         "tau": np.array(tau),
         "saturation": np.array(saturation),
-        "glow": _draw_glow(rng, recipe),
+        "glow": glow,
         "noise": np.array(rng.uniform(0, recipe.noise) * rng.integers(0, 2)),
         "quality": np.array(quality),
         "halved": np.array(float(rng.uniform() < 0.6)),

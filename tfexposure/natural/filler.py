@@ -24,19 +24,19 @@ class ClipFiller(keras.layers.Layer):
 
     Args:
         widths: channels at 1/2, 1/4, ... of the photo's size.
-        activation: of all but the links upwards. Rectified levels have died in
-            training, and with them all that lower ones knew.
 
     Output: (N, H/2, W/2, 13), per channel a row of the matrix and the offset,
     then the lift of values near white.
     """
 
-    def __init__(self, widths=(24, 48, 64, 96, 96), activation="leaky_relu"):
+    def __init__(self, widths=(24, 48, 64, 96, 96)):
         super().__init__()
-        self.arguments = dict(widths=widths, activation=activation)
+        self.arguments = dict(widths=widths)
 
         def active(width, strides=1):
-            return conv(width, strides, activation=activation)
+            # Rectified levels have died in training, and with them all that
+            # lower ones knew.
+            return conv(width, strides, activation="leaky_relu")
 
         self.downs = [active(width, 2) for width in widths]
         self.encoders = [active(width) for width in widths]

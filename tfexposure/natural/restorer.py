@@ -47,7 +47,6 @@ class NaturalRestorer(keras.Model):
             glow. No higher than the start of `clip`; that says: no lift below.
         stops: how far every photo is overexposed, if that is known: the curve
             is then the line that undoes it, eq. (10), whatever the photo.
-        filler_activation: see `ClipFiller`.
     """
 
     def __init__(
@@ -59,7 +58,6 @@ class NaturalRestorer(keras.Model):
         clip=(0.9, 0.99),
         lift=0.7,
         stops=None,
-        filler_activation="leaky_relu",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -67,7 +65,6 @@ class NaturalRestorer(keras.Model):
             summary_widths=list(summary_widths),
             code_size=code_size,
             filler_widths=list(filler_widths),
-            filler_activation=filler_activation,
             dropout=dropout,
             clip=list(clip),
             lift=lift,
@@ -76,7 +73,7 @@ class NaturalRestorer(keras.Model):
         self.summary_branch = PhotoSummary(
             tuple(summary_widths), code_size, dropout
         )
-        self.filler = ClipFiller(tuple(filler_widths), filler_activation)
+        self.filler = ClipFiller(tuple(filler_widths))
 
     @property
     def multiple(self):

@@ -10,8 +10,6 @@ PAPER_RECIPE = {
     "untouched": 0.0,
     "gamma_share": 1.0,
     "noise": 0.0,
-    "lit": 0.0,
-    "glow": 0.0,
     "jpeg_share": 0.0,
 }
 
