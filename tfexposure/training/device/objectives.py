@@ -174,7 +174,8 @@ def _adversarial_terms(discriminator, overexposed, wanted, restored, mask):
 
 
 def _crop(images, crop, size):
-    start = (0, crop[0], crop[1], 0)
+    # Of one type, also where JAX takes Python's integers for 64-bit ones.
+    start = ops.pad(crop, (1, 1))
     return ops.slice(images, start, (images.shape[0], size, size, 3))
 
 
