@@ -281,7 +281,7 @@ alone; settings of the last stage with crops in `natural.json`):
     everything, 3,600, twice ([log](training/natural-10.jsonl),
     [log](training/natural-11.jsonl))
 11. from a mean of 8 to 10, the paper's photos more often (`gamma_share` 0.47
-    and 0.52), the curve alone, 8,000, twice
+    and `untouched` 0.25; 0.52 and 0.2), the curve alone, 8,000, twice
     ([log](training/natural-12.jsonl), [log](training/natural-13.jsonl))
 
 What ships is a mean of weights, by `export/export_pretrained.py`: the local
