@@ -69,14 +69,20 @@ def main(argv):
         for part, images in zip(("overexposed", "target"), pair, strict=True):
             figures = " | ".join(f"{value:.3f}" for value in _describe(images))
             print(f"| {name}, {part} | {len(images)} | {figures} |")
-    print("\n| target where overexposed is | " + " | ".join(map(str, _VALUES)))
+    print(
+        "\n| target where overexposed is | "
+        + " | ".join(map(str, _VALUES))
+        + " |"
+    )
     print("|---|" + "---:|" * len(_VALUES))
     for name, (overexposed, target) in rows.items():
         means = [
             target[np.abs(overexposed - value) < 0.02].mean()
             for value in _VALUES
         ]
-        print(f"| {name} | " + " | ".join(f"{mean:.3f}" for mean in means))
+        print(
+            f"| {name} | " + " | ".join(f"{mean:.3f}" for mean in means) + " |"
+        )
 
 
 def _draw(train, recipe):

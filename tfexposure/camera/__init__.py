@@ -14,9 +14,9 @@ values to display values, whatever the curve.
 Two kinds of photos are drawn. Some are taken as the paper does, through a power
 law (or the sRGB curve), and nothing else is done to them. The others are taken
 as real cameras take real scenes: with more contrast and less colour than photos
-from the web, through curves with a shoulder, and metered, so that the mean of
-a well-exposed photo lies near middle grey and that of an overexposed one not
-anywhere either.
+from the web, through curves with a shoulder, and metered: the mean of a
+well-exposed photo lies near middle grey, that of an overexposed one in a narrow
+range as well. `benchmarks/recipe.py` compares them with real brackets.
 """
 
 from tfexposure.camera.jpeg import jpeg

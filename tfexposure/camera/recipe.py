@@ -23,8 +23,8 @@ class Recipe:
     """What is drawn for a photo, and how often.
 
     Attributes:
-        tau_min: least share of full-scale light that becomes white; drawn
-            log-uniformly in [tau_min, 1].
+        tau_min: all but camera photos: least share of full-scale light that
+            becomes white; drawn log-uniformly in [tau_min, 1].
         tau_uniform: whether it is drawn uniformly there instead, as in the
             paper's last experiment.
         tau_fixed: if positive, tau is this for every photo.
@@ -39,7 +39,8 @@ class Recipe:
         noise: greatest standard deviation of sensor noise, in display values.
         jpeg_share: share of photos saved as JPEG once.
         jpeg_quality: least and greatest quality of that JPEG.
-        stops: camera photos: least and greatest overexposure, log2 of 1 / tau.
+        stops: camera photos: least and greatest overexposure, log2 of 1 / tau,
+            which follows from the two means below.
         target_mean: camera photos: mean and standard deviation of what the
             target's mean display value is metered to.
         exposed_mean: the same of the overexposed photo, within `stops`.
