@@ -384,8 +384,8 @@ redistributed in part, and are not part of the package. Overexposure was
 simulated: random camera curves, white balance, metering, noise, JPEG
 (`tfexposure/camera/`). No real overexposed photo was trained on, but what the
 simulation's means and spreads should be was read off the real brackets below
-(`benchmarks/recipe.py`). Weights and thresholds were chosen by the photos below,
-too, so that these are validation photos and no independent test.
+(`benchmarks/recipe.py`). Weights and thresholds were chosen by the photos
+below, too, so that these are validation photos and no independent test.
 
 ## Figures
 
