@@ -7,8 +7,11 @@ Statistics of the overexposed photos and of their targets, for real brackets
 for photos taken through the paper's power law, and for the recipe's camera
 photos: quantiles of the display values, mean distance between a pixel's
 largest and smallest channel, shares of pixels where one channel or all are
-clipped or one is near white, the mean and its spread over photos; and what
-the target is, on average, where the overexposed photo is 0.25, 0.5, 0.75, 0.9.
+clipped or one is near white, the mean and its spread over photos; what the
+target is, on average, where the overexposed photo is 0.25, 0.5, 0.75, 0.9; and
+how well one tells the other: the correlation of both means over photos, and
+mean and spread of the logarithm of the target's brightness as a share of the
+overexposed photo's, of channels that are not near white.
 """
 
 import dataclasses
@@ -83,6 +86,11 @@ def main(argv):
         print(
             f"| {name} | " + " | ".join(f"{mean:.3f}" for mean in means) + " |"
         )
+    print("\n| photos | correlation of means | log share | spread |")
+    print("|---|---:|---:|---:|")
+    for name, pair in rows.items():
+        figures = " | ".join(f"{value:.3f}" for value in _compare(*pair))
+        print(f"| {name} | {figures} |")
 
 
 def _draw(train, recipe):
@@ -116,6 +124,17 @@ def _describe(images):
         images.mean(),
         images.mean(axis=(1, 2, 3)).std(),
     )
+
+
+def _compare(overexposed, target):
+    axes = (1, 2, 3)
+    kept = overexposed <= _NEAR
+    shares = np.log(
+        np.mean(kept * target, axis=axes)
+        / np.mean(kept * overexposed, axis=axes)
+    )
+    means = overexposed.mean(axis=axes), target.mean(axis=axes)
+    return np.corrcoef(*means)[0, 1], shares.mean(), shares.std()
 
 
 if __name__ == "__main__":
