@@ -10,8 +10,8 @@ largest and smallest channel, shares of pixels where one channel or all are
 clipped or one is near white, the mean and its spread over photos; what the
 target is, on average, where the overexposed photo is 0.25, 0.5, 0.75, 0.9; and
 how well one tells the other: the correlation of both means over photos, and
-mean and spread of the logarithm of the target's brightness as a share of the
-overexposed photo's, of channels that are not near white.
+the mean and spread of the natural logarithm of the target's brightness as a
+share of the overexposed photo's, of channels that are not near white.
 """
 
 import dataclasses
