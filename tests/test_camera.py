@@ -1,5 +1,6 @@
 """The camera recipe against independent references."""
 
+import dataclasses
 import io
 import os
 import subprocess
@@ -164,7 +165,8 @@ def test_cameras_are_drawn_as_the_recipe_says():
     # Camera photos: white balance, and less colour.
     taken = drawn["saturation"] < 1
     white = drawn["target_table"].max(axis=2)
-    assert abs(taken.mean() - 0.47) < 0.1
+    np.testing.assert_array_equal(drawn["camera"], taken)
+    assert abs(taken.mean() - 0.5) < 0.1
     assert (white[taken].min(axis=1) < 0.999).mean() > 0.9
     np.testing.assert_allclose(white[~taken], 1, atol=1e-3)
     assert drawn["saturation"][taken].min() >= 0.4
@@ -195,6 +197,7 @@ def test_camera_photos_are_metered():
         stops=(0.1, 5.0),
         target_mean=(0.25, 0.0),
         exposed_mean=(0.5, 0.0),
+        follow=0.0,
     )
     _, cameras, overexposed, target = _run(recipe, 3, 2)
     # Every ninth row and column of the photo is metered.
@@ -202,6 +205,12 @@ def test_camera_photos_are_metered():
         means = images.mean(axis=(1, 2, 3))
         np.testing.assert_allclose(means, wanted, atol=0.03)
     assert (cameras["tau"] < 0.9).all()
+    # Brighter scenes stay so, where the exposure follows.
+    recipe = dataclasses.replace(recipe, target_mean=(0.25, 0.05), follow=1.0)
+    _, _, overexposed, target = _run(recipe, 4, 6)
+    means = [images.mean(axis=(1, 2, 3)) for images in (overexposed, target)]
+    np.testing.assert_allclose(means[0] - 0.5, means[1] - 0.25, atol=0.03)
+    assert np.ptp(means[1]) > 0.08
 
 
 def test_camera_photos_are_never_brighter_than_the_photo():

@@ -66,6 +66,37 @@ def test_unclipped_channels_follow_the_curve_alone(small):
     np.testing.assert_allclose(toned, expected, rtol=1e-4, atol=1e-6)
 
 
+def test_summary_lies_between_the_two_kinds_by_the_judges_odds(small):
+    branch = small.summary_branch
+    thumbnail = small.thumbnail(_photo(40, 56))
+    plain, camera, odds = branch.both(thumbnail)
+    kinds = [
+        [ops.convert_to_numpy(part) for part in kind[:2]]
+        for kind in (plain, camera)
+    ]
+    assert np.abs(kinds[0][0] - kinds[1][0]).max() > 0.01
+    mixed = branch.mix(plain, camera, odds)
+    for found, expected in zip(small.summarize(thumbnail), mixed, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+    # Sure of one kind, it answers with that kind's.
+    for sure, (slopes, code) in ((-9.0, kinds[0]), (9.0, kinds[1])):
+        found = branch.mix(plain, camera, np.full((1, 1), sure, "float32"))
+        np.testing.assert_allclose(found[0], slopes, rtol=1e-4)
+        np.testing.assert_allclose(found[1], code, rtol=1e-4, atol=1e-6)
+    # In doubt, the logarithms of the slopes lie at the share that rises.
+    shares = []
+    for doubt in (0.2, 0.4, 0.6):
+        found = branch.mix(plain, camera, np.full((1, 1), doubt, "float32"))
+        logs = [
+            np.log(ops.convert_to_numpy(slopes))
+            for slopes in (kinds[0][0], found[0], kinds[1][0])
+        ]
+        share = (logs[1] - logs[0]) / (logs[2] - logs[0])
+        np.testing.assert_allclose(share, share.mean(), rtol=1e-2)
+        shares.append(share.mean())
+    assert 0.05 < shares[0] < shares[1] < shares[2] < 0.99
+
+
 def test_known_stops_make_the_curve_a_line_and_clip_its_ends():
     told = _randomized(
         summary_widths=(4, 4, 4, 4, 6),

@@ -132,10 +132,11 @@ def test_photo_that_would_hardly_change_is_left_alone():
     [
         (0, 0.5, 0.8, 0.0),  # Nothing is clipped, and it changes by 0.1 only.
         (0, 0.9, 0.5, 1.0),  # By 0.45: too bright whatever is clipped.
-        (0, 0.8, 0.725, 0.5),  # By 0.22.
+        (0, 0.8, 0.669, 0.5),  # By 0.265.
         (1, 0.4, 0.8, 0.0),  # 1 % is clipped,
-        (2, 0.4, 0.8, 0.5),  # 2 %,
-        (3, 0.4, 0.8, 1.0),  # 3 %.
+        (2, 0.4, 0.8, 0.2),  # 2 %,
+        (3, 0.4, 0.8, 0.6),  # 3 %,
+        (4, 0.4, 0.8, 1.0),  # 4 %.
         (4, 0.4, 0.95, 0.6),  # But it changes by 0.022 only.
     ],
 )

@@ -193,13 +193,19 @@ def test_curve_terms_follow_their_definition(array_file):
     weights = objectives.NaturalWeights(curve_log=0.5, shape_log=0.25)
     terms = objectives.natural_terms(model, batch, weights, 64, 0)
     terms = {k: float(np.asarray(value)) for k, value in terms.items()}
-    names = ["curve", "curve_log", "loss", "shape", "shape_log"]
+    names = ["curve", "curve_log", "kind", "loss", "shape", "shape_log"]
     assert sorted(terms) == names
     exposed, target = (
         np.asarray(batch[name])[:, ::4, ::4]
         for name in ("overexposed", "target")
     )
-    slopes = np.asarray(model.summarize(batch["thumbnail"])[0])
+    plain, shouldered, odds = model.summary_branch.both(batch["thumbnail"])
+    # Every photo is judged by the curve of its own kind.
+    label = np.asarray(batch["camera"])[:, None]
+    assert 0 < label.mean() < 1
+    slopes = np.where(label == 1, shouldered[0], plain[0])
+    surprise = np.log1p(np.exp(np.where(label == 1, -1, 1) * np.asarray(odds)))
+    np.testing.assert_allclose(terms["kind"], surprise.mean(), rtol=1e-4)
     heights = np.cumsum(slopes * np.diff(natural.KNOTS), axis=1)
     toned = np.stack(
         [
@@ -219,9 +225,28 @@ def test_curve_terms_follow_their_definition(array_file):
         np.testing.assert_allclose(terms[name], error.mean(), rtol=1e-3)
         expected = np.log(square + 3e-4).mean()
         np.testing.assert_allclose(terms[f"{name}_log"], expected, rtol=1e-3)
-    total = 2 * terms["curve"] + 4 * terms["shape"]
+    total = 2 * terms["curve"] + 4 * terms["shape"] + 0.1 * terms["kind"]
     total += 0.5 * terms["curve_log"] + 0.25 * terms["shape_log"]
     np.testing.assert_allclose(terms["loss"], total, rtol=1e-5)
+
+
+def test_known_stops_leave_nothing_to_judge(array_file):
+    model = NaturalRestorer((4, 4, 4, 4, 6), 5, (4, 5), stops=1.0)
+    model.build()
+    batches = make_batches(array_file)
+    batch = objectives.expose_batch(batches(0))
+    batches.close()
+    terms = objectives.natural_terms(
+        model, batch, objectives.NaturalWeights(), 64, 0
+    )
+    assert sorted(terms) == ["curve", "curve_log", "loss", "shape", "shape_log"]
+    line = np.asarray(batch["overexposed"])[:, ::4, ::4] * 0.5 ** (1 / 2.2)
+    open_share = 1 - np.asarray(
+        model.clip_mask(batch["overexposed"][:, ::4, ::4])
+    )
+    wrong = np.abs(line - np.asarray(batch["target"])[:, ::4, ::4])
+    expected = (open_share * wrong).mean()
+    np.testing.assert_allclose(float(terms["curve"]), expected, rtol=1e-3)
 
 
 def test_resumes_as_if_never_stopped(array_file, tmp_path):

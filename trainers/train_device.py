@@ -87,6 +87,9 @@ _INIT = flags.DEFINE_string(
     "Weights to begin with: .weights.h5 of a run, or the .npz of "
     "tfexposure/pretrained.",
 )
+_DROPOUT = flags.DEFINE_float(
+    "dropout", 0.3, "natural: share of the whole photo's features dropped."
+)
 _THREADS = flags.DEFINE_integer("threads", 0, "CPU threads; 0: all cores.")
 _VALIDATE = flags.DEFINE_float(
     "validate_minutes", 5.0, "Time between validations."
@@ -192,6 +195,7 @@ def _natural():
         clip=_CLIP.value,
         lift=_LIFT.value,
         stops=_STOPS.value,
+        dropout=_DROPOUT.value,
     )
     model.build()
     optimizer = keras.optimizers.AdamW(

@@ -44,6 +44,8 @@ class Recipe:
         target_mean: camera photos: mean and standard deviation of what the
             target's mean display value is metered to.
         exposed_mean: the same of the overexposed photo, within `stops`.
+        follow: camera photos: how far that mean follows the target's: by this
+            share of what the target is brighter than its mean.
         knee: camera photos: least and greatest knee of `camera_response`.
         balance: camera photos: standard deviation of the log2 gain of red and
             blue.
@@ -55,17 +57,18 @@ class Recipe:
     tau_min: float = 0.12
     tau_uniform: bool = False
     tau_fixed: float = 0.0
-    untouched: float = 0.2
-    gamma_share: float = 0.4
-    srgb_share: float = 0.08
+    untouched: float = 0.15
+    gamma_share: float = 0.45
+    srgb_share: float = 0.05
     lit: float = 0.35
     glow: float = 0.35
     noise: float = 0.008
     jpeg_share: float = 0.8
     jpeg_quality: tuple = (70, 98)
     stops: tuple = (0.4, 3.5)
-    target_mean: tuple = (0.42, 0.07)
-    exposed_mean: tuple = (0.63, 0.1)
+    target_mean: tuple = (0.42, 0.06)
+    exposed_mean: tuple = (0.65, 0.076)
+    follow: float = 0.6
     knee: tuple = (0.05, 0.45)
     balance: float = 0.15
     saturation: tuple = (0.4, 1.0)
@@ -82,9 +85,9 @@ def draw_cameras(rng, views, recipe):
 
     Returns:
         dict of float32 arrays: `target_table` and `exposed_table`
-        (N, 3, TABLE_SIZE), `tau`, `saturation`, `noise`, `quality` (0: no
-        JPEG), `halved` (1: chroma at half size) and `seed`, each (N,), and
-        `glow` (N, 4), see `add_glow`.
+        (N, 3, TABLE_SIZE), `camera` (1: a camera photo), `tau`, `saturation`,
+        `noise`, `quality` (0: no JPEG), `halved` (1: chroma at half size) and
+        `seed`, each (N,), and `glow` (N, 4), see `add_glow`.
     """
     rows = [_draw_camera(rng, view, recipe) for view in views]
     return {
@@ -131,6 +134,7 @@ def _draw_camera(rng, view, recipe):
     return {
         "target_table": target,
         "exposed_table": exposed,
+        "camera": np.array(float(camera_photo)),
         "tau": np.array(tau),
         "saturation": np.array(saturation),
         "glow": glow,
@@ -167,7 +171,10 @@ def _meter(rng, encode, values, gains, recipe):
     # The overexposed frame lies up to `stops` above the target.
     dim = stops_to(rng.normal(*recipe.target_mean), -5.0, 0.0)
     low, high = recipe.stops
-    bright = stops_to(rng.normal(*recipe.exposed_mean), dim + low, dim + high)
+    reached = np.interp(light * 2.0**dim, scale, display).mean()
+    wanted = rng.normal(*recipe.exposed_mean)
+    wanted += recipe.follow * (reached - recipe.target_mean[0])
+    bright = stops_to(wanted, dim + low, dim + high)
     return dim, bright - dim
 
 

@@ -21,7 +21,7 @@ from tfexposure.natural.curve import (
 )
 from tfexposure.natural.filler import ClipFiller
 from tfexposure.natural.restorer import NaturalRestorer
-from tfexposure.natural.summary import PhotoSummary
+from tfexposure.natural.summary import JudgedSummary, PhotoCode, PhotoSummary
 from tfexposure.natural.thumbnail import (
     SHARE_FROM,
     SHARE_TO,
@@ -40,6 +40,8 @@ __all__ = [
     "THUMBNAIL_SIZE",
     "ClipFiller",
     "NaturalRestorer",
+    "JudgedSummary",
+    "PhotoCode",
     "PhotoSummary",
     "area_resize",
     "clip_mask",

@@ -8,7 +8,7 @@ from keras import ops
 from tfexposure.layers import pad_to_multiple, register
 from tfexposure.natural.curve import clip_mask, tone_curve, white_mask
 from tfexposure.natural.filler import ClipFiller, enlarge
-from tfexposure.natural.summary import PhotoSummary
+from tfexposure.natural.summary import JudgedSummary, PhotoSummary
 from tfexposure.natural.thumbnail import (
     THUMBNAIL_CHANNELS,
     THUMBNAIL_SIZE,
@@ -34,10 +34,10 @@ class NaturalRestorer(keras.Model):
     Output: (N, H, W, 3); in [0, 1] unless training.
 
     Args:
-        summary_widths: see `PhotoSummary`.
-        code_size: see `PhotoSummary`.
+        summary_widths: see `PhotoCode`.
+        code_size: see `PhotoCode`.
         filler_widths: see `ClipFiller`.
-        dropout: see `PhotoSummary`.
+        dropout: see `PhotoCode`.
         clip: values between which a channel goes over to clipped: below
             white, because JPEG moves values and a soft border shows less, but
             no lower than it must be, since the curve alone knows the rest.
@@ -70,9 +70,9 @@ class NaturalRestorer(keras.Model):
             lift=lift,
             stops=stops,
         )
-        self.summary_branch = PhotoSummary(
-            tuple(summary_widths), code_size, dropout
-        )
+        # Known stops leave nothing to judge.
+        branch = JudgedSummary if stops is None else PhotoSummary
+        self.summary_branch = branch(tuple(summary_widths), code_size, dropout)
         self.filler = ClipFiller(tuple(filler_widths))
 
     @property
@@ -107,10 +107,11 @@ class NaturalRestorer(keras.Model):
     @property
     def flops_per_photo(self):
         """The same of the whole-photo branch, once per photo."""
-        branch = self.summary_branch
-        convs = [*enumerate(branch.downs)]
-        for level, pairs in branch.blocks.items():
-            convs += [(level, conv) for pair in pairs for conv in pair]
+        convs = []
+        for code in self.summary_branch.codes:
+            convs += enumerate(code.downs)
+            for level, pairs in code.blocks.items():
+                convs += [(level, conv) for pair in pairs for conv in pair]
         pixels = THUMBNAIL_SIZE**2
         return pixels * sum(_flops(conv, level + 1) for level, conv in convs)
 

@@ -17,9 +17,9 @@ FEATHER = _GROW + 2 * _SOFTEN
 # the second: nothing tells an overexposed photo from a bright one as well,
 # neither its histogram nor the network (docs/results/natural.md: `natural`
 # beside `natural-forced`).
-CLIPPED = (0.01, 0.03)
+CLIPPED = (0.015, 0.04)
 # So is one without that the network's curve would change so much on average ...
-LARGE_CHANGES = (0.2, 0.24)
+LARGE_CHANGES = (0.25, 0.28)
 # ... and none that it would hardly change.
 SMALL_CHANGES = (0.01, 0.03)
 
