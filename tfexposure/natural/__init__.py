@@ -1,11 +1,12 @@
 """The `natural` model: blind correction that keeps what was not wrong.
 
 One look at the whole photo, as a small thumbnail, gives a tone curve: how far
-it is overexposed, and by what sort of camera. The curve alone makes the answer
-wherever no channel is clipped, so nothing is invented there. Where a channel
-is clipped, a local network replaces it by an affine function of all three,
-which carries detail over from channels that survived. Near white it may lift
-all three, for glows that a shoulder squeezed.
+it is overexposed, and by what sort of camera, on which a judge decides between
+two curves. The curve alone makes the answer wherever no channel is clipped, so
+nothing is invented there. Where a channel is clipped, a local network replaces
+it by an affine function of all three, which carries detail over from channels
+that survived. Near white it may lift all three, for glows that a shoulder
+squeezed.
 
     restored = curve(image) + mask * (matrix @ curve(image) + offset)
                + near_white * lift
@@ -39,8 +40,8 @@ __all__ = [
     "THUMBNAIL_CHANNELS",
     "THUMBNAIL_SIZE",
     "ClipFiller",
-    "NaturalRestorer",
     "JudgedSummary",
+    "NaturalRestorer",
     "PhotoCode",
     "PhotoSummary",
     "area_resize",

@@ -124,10 +124,10 @@ class JudgedSummary(keras.layers.Layer):
     """Whole-photo branch of the blind model: two summaries and a judge.
 
     What the paper's power law clipped looks much like what a camera squeezed,
-    but calls for another answer. One network that learns both answers in
-    between; here each summary learns one kind of photo, and the judge to tell
-    them. The answer is their mean, of slopes the geometric one, by what the
-    judge holds likely.
+    but calls for another answer, and one network that learns both kinds gives
+    answers in between. Here each summary learns one kind of photo, and the
+    judge learns to tell them. The answer is the summaries' mean (of slopes the
+    geometric one), weighted by what the judge holds likely.
 
     Args:
         widths, code_size, dropout: see `PhotoSummary`.
