@@ -286,21 +286,23 @@ alone; settings of the last stage with crops in `natural.json`):
 
 12. a mean of 9 to 11 shipped before these weights: its local network is that
     of 9 (once) and both of 10 (twice each), its curve that of 9 and both of 10
-    (once), of 8 and both of 11 (twice). From there, the curve alone and without
-    dropout: on the paper's photos alone, 2,200 steps
-    ([log](training/natural-14.jsonl)), and on camera photos alone, 2,500
-    ([log](training/natural-15.jsonl))
-13. from the same beginning, a judge that tells the two, 5,600 steps
+    (once), of 8 and both of 11 (twice). From there, the curve alone, without
+    dropout, at 4e-4: on the paper's photos alone, `untouched` 0.15, 2,200 steps
+    ([log](training/natural-14.jsonl)), and on camera photos alone, `untouched`
+    0.1, 2,500 ([log](training/natural-15.jsonl))
+13. from the same beginning, a judge that tells the two, at 5e-4, 5,600 steps
     ([log](training/natural-16.jsonl)), and everything once more for the local
-    network, 2,026 ([log](training/natural-17.jsonl))
-14. put together from 12 and 13, everything, 3,400, twice
-    ([log](training/natural-18.jsonl), [log](training/natural-19.jsonl); the
-    latter with `highlight` 0.15 and `distribution` 0.5)
+    network, `gamma_share` 0.45 and `highlight` 0.04, at 2e-4, 2,026
+    ([log](training/natural-17.jsonl))
+14. put together by hand from 12 and 13, everything, 26 images/s, 3,400, twice
+    ([log](training/natural-18.jsonl), seed 51, and
+    [log](training/natural-19.jsonl), seed 52, `highlight` 0.15 and
+    `distribution` 0.5)
 
-What ships is the mean of both of 14, by `export/export_pretrained.py`. In 12
-and 13 curves and judge were networks of their own, by scripts that are gone;
-today `train_device.py` trains all three at once, as in 14, with crops or
-without (`--crops=0`).
+What ships is the mean of both of 14, by `export/export_pretrained.py`. Curves
+and judge were networks of their own in 12 and 13, the judge's script is gone;
+`train_device.py` trains all three at once, as in 14, with crops or without
+(`--crops=0`).
 [BUILD_NOTES.md](../../BUILD_NOTES.md) says why, and what else was tried.
 
 `tau_half` is the same network for the paper's task: it knows that tau is 0.5,

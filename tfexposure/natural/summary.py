@@ -92,9 +92,11 @@ class PhotoCode(keras.layers.Layer):
 class PhotoSummary(keras.layers.Layer):
     """Whole-photo branch: thumbnail -> slopes of the tone curve and a code.
 
+    Input: (N, 128, 128, 9). Output: positive slopes (N, pieces), see
+    `tone_curve`, and the code (N, code_size), which steers the local network.
+
     Args:
-        widths, code_size, dropout: see `PhotoCode`; the code steers the local
-            network.
+        widths, code_size, dropout: see `PhotoCode`.
     """
 
     def __init__(self, widths=(24, 32, 48, 64, 96), code_size=64, dropout=0.3):
@@ -127,7 +129,8 @@ class JudgedSummary(keras.layers.Layer):
     but calls for another answer, and one network that learns both kinds gives
     answers in between. Here each summary learns one kind of photo, and the
     judge learns to tell them. The answer is the summaries' mean (of slopes the
-    geometric one), weighted by what the judge holds likely.
+    geometric one), weighted by what the judge holds likely. Input and output
+    are those of `PhotoSummary`.
 
     Args:
         widths, code_size, dropout: see `PhotoSummary`.
@@ -158,7 +161,11 @@ class JudgedSummary(keras.layers.Layer):
         )
 
     def mix(self, plain, camera, odds):
-        """Returns slopes and code between what `both` gave."""
+        """Takes what `both` gave to one answer.
+
+        Returns:
+            Slopes (N, pieces) and code (N, code_size), between the two kinds'.
+        """
         share = ops.sigmoid(_SURENESS * (odds + _LEANING))
         (slopes, code), (camera_slopes, camera_code) = plain, camera
         return (
