@@ -53,7 +53,8 @@ def main(_):
         kind, arguments = "UNetGenerator", {"filters": settings["filters"]}
     else:
         kind = "NaturalRestorer"
-        arguments = {key: settings[key] for key in ("clip", "lift", "stops")}
+        names = ("clip", "lift", "stops", "dropout")
+        arguments = {key: settings[key] for key in names}
     model = pretrained.build(kind, arguments)
     _load_mean(model, run_dirs)
     if _SUMMARY.value:

@@ -20,6 +20,7 @@ from tfexposure.natural.curve import (
     clip_mask,
     tone_curve,
 )
+from tfexposure.natural.evidence import LEVELS, by_level, camera_evidence
 from tfexposure.natural.filler import ClipFiller
 from tfexposure.natural.restorer import NaturalRestorer
 from tfexposure.natural.summary import JudgedSummary, PhotoCode, PhotoSummary
@@ -35,6 +36,7 @@ from tfexposure.natural.thumbnail import (
 
 __all__ = [
     "KNOTS",
+    "LEVELS",
     "SHARE_FROM",
     "SHARE_TO",
     "THUMBNAIL_CHANNELS",
@@ -45,6 +47,8 @@ __all__ = [
     "PhotoCode",
     "PhotoSummary",
     "area_resize",
+    "by_level",
+    "camera_evidence",
     "clip_mask",
     "thumbnails_of",
     "tone_curve",

@@ -5,17 +5,12 @@ from keras import layers, ops
 
 from tfexposure.layers import register
 from tfexposure.natural.curve import KNOTS, clip_mask
+from tfexposure.natural.evidence import camera_evidence, histograms
 from tfexposure.natural.filler import conv
 
-# Centres of the histogram, narrow near black and white: how values thin out
-# below white tells a camera's shoulder from a hard clip.
-_BINS = (0.0, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45)
-_BINS += (0.5, 0.55, 0.6, 0.65, 0.7, 0.74, 0.78, 0.82, 0.85, 0.88, 0.905)
-_BINS += (0.925, 0.94, 0.955, 0.965, 0.975, 0.983, 0.99, 0.996, 1.0)
-# How sharply the answer goes over from one kind of photo to the other, and what
-# is added to the log odds that a camera made it (BUILD_NOTES.md has the figures
-# of other choices).
-_SURENESS, _LEANING = 6.0, -0.4
+# How sharply the answer goes over from one kind of photo to the other
+# (BUILD_NOTES.md has the figures of other choices).
+_SURENESS = 10.0
 # Where the thumbnail's averages begin and end to count as clipped.
 _CLIP = (0.88, 0.97)
 
@@ -28,12 +23,22 @@ class PhotoCode(keras.layers.Layer):
         widths: channels after each halving of the thumbnail.
         code_size: length of the code.
         dropout: share of pooled features dropped in training.
+        tells_cameras: whether `camera_evidence` is looked at as well.
     """
 
-    def __init__(self, widths=(24, 32, 48, 64, 96), code_size=64, dropout=0.3):
+    def __init__(
+        self,
+        widths=(24, 32, 48, 64, 96),
+        code_size=64,
+        dropout=0.3,
+        tells_cameras=False,
+    ):
         super().__init__()
         self.arguments = dict(
-            widths=widths, code_size=code_size, dropout=dropout
+            widths=widths,
+            code_size=code_size,
+            dropout=dropout,
+            tells_cameras=tells_cameras,
         )
         self.downs = [conv(width, 2) for width in widths]
         # The two middle levels see most of a scene; they get residual blocks.
@@ -56,33 +61,20 @@ class PhotoCode(keras.layers.Layer):
             x = down(x)
             for first, second in self.blocks.get(level, ()):
                 x = x + second(first(x))
-        features = ops.concatenate(
-            [
-                ops.mean(x, axis=(1, 2)),
-                ops.max(x, axis=(1, 2)),
-                self._histogram(samples),
-                # Spreads the shares near none at all.
-                ops.sqrt(ops.mean(clipped, axis=(1, 2)) + 1e-4),
-            ],
-            axis=-1,
-        )
+        features = [
+            ops.mean(x, axis=(1, 2)),
+            ops.max(x, axis=(1, 2)),
+            histograms(samples),
+            # Spreads the shares near none at all.
+            ops.sqrt(ops.mean(clipped, axis=(1, 2)) + 1e-4),
+        ]
+        if self.arguments["tells_cameras"]:
+            features.append(camera_evidence(samples, picture))
+        features = ops.concatenate(features, axis=-1)
         features = self.drop(features, training=training)
         for layer in self.hidden:
             features = layer(features)
         return self.code(features)
-
-    @staticmethod
-    def _histogram(samples):
-        found = []
-        for low, centre, high in zip(
-            (-0.03, *_BINS), _BINS, (*_BINS[1:], 1.01), strict=False
-        ):
-            rise = (samples - low) / (centre - low)
-            fall = (high - samples) / (high - centre)
-            hat = ops.clip(ops.minimum(rise, fall), 0.0, 1.0)
-            found.append(ops.mean(hat, axis=(1, 2)))
-        # Roots spread the small counts, where the differences matter.
-        return 2.0 * ops.sqrt(ops.concatenate(found, axis=-1) + 1e-4)
 
     def get_config(self):
         return {**super().get_config(), **self.arguments}
@@ -101,6 +93,9 @@ class PhotoSummary(keras.layers.Layer):
 
     def __init__(self, widths=(24, 32, 48, 64, 96), code_size=64, dropout=0.3):
         super().__init__()
+        self.arguments = dict(
+            widths=widths, code_size=code_size, dropout=dropout
+        )
         self.code = PhotoCode(widths, code_size, dropout)
         self.gain = layers.Dense(1, kernel_initializer="zeros")
         self.bends = layers.Dense(len(KNOTS) - 1, kernel_initializer="zeros")
@@ -118,7 +113,7 @@ class PhotoSummary(keras.layers.Layer):
         return [self.code]
 
     def get_config(self):
-        return {**super().get_config(), **self.code.arguments}
+        return {**super().get_config(), **self.arguments}
 
 
 @register
@@ -128,9 +123,9 @@ class JudgedSummary(keras.layers.Layer):
     What the paper's power law clipped looks much like what a camera squeezed,
     but calls for another answer, and one network that learns both kinds gives
     answers in between. Here each summary learns one kind of photo, and the
-    judge learns to tell them. The answer is the summaries' mean (of slopes the
-    geometric one), weighted by what the judge holds likely. Input and output
-    are those of `PhotoSummary`.
+    judge, which sees `camera_evidence` as well, learns to tell them. The answer
+    is the summaries' mean (of slopes the geometric one), weighted by what the
+    judge holds likely. Input and output are those of `PhotoSummary`.
 
     Args:
         widths, code_size, dropout: see `PhotoSummary`.
@@ -138,9 +133,12 @@ class JudgedSummary(keras.layers.Layer):
 
     def __init__(self, widths=(24, 32, 48, 64, 96), code_size=64, dropout=0.3):
         super().__init__()
+        self.arguments = dict(
+            widths=widths, code_size=code_size, dropout=dropout
+        )
         self.plain = PhotoSummary(widths, code_size, dropout)
         self.camera = PhotoSummary(widths, code_size, dropout)
-        self.judge = PhotoCode(widths, code_size, dropout)
+        self.judge = PhotoCode(widths, code_size, dropout, True)
         self.verdict = layers.Dense(1, kernel_initializer="zeros")
 
     def call(self, thumbnail, training=False):
@@ -157,8 +155,12 @@ class JudgedSummary(keras.layers.Layer):
         return (
             self.plain(thumbnail, training=training),
             self.camera(thumbnail, training=training),
-            self.verdict(self.judge(thumbnail, training=training)),
+            self.odds(thumbnail, training=training),
         )
+
+    def odds(self, thumbnail, training=False):
+        """The logarithm of the odds that a camera made the photo: (N, 1)."""
+        return self.verdict(self.judge(thumbnail, training=training))
 
     def mix(self, plain, camera, odds):
         """Takes what `both` gave to one answer.
@@ -166,7 +168,7 @@ class JudgedSummary(keras.layers.Layer):
         Returns:
             Slopes (N, pieces) and code (N, code_size), between the two kinds'.
         """
-        share = ops.sigmoid(_SURENESS * (odds + _LEANING))
+        share = ops.sigmoid(_SURENESS * odds)
         (slopes, code), (camera_slopes, camera_code) = plain, camera
         return (
             slopes ** (1.0 - share) * camera_slopes**share,
@@ -179,4 +181,4 @@ class JudgedSummary(keras.layers.Layer):
         return [self.plain.code, self.camera.code, self.judge]
 
     def get_config(self):
-        return {**super().get_config(), **self.judge.arguments}
+        return {**super().get_config(), **self.arguments}
