@@ -397,17 +397,33 @@ def test_script_packs_and_trains(tmp_path):
         ],
         check=True,
     )
+    train = [
+        *run,
+        "tfexposure.trainers.train_device",
+        f"--photos={tmp_path / 'p.npz'}",
+        "--steps=1",
+        "--warmup=0",
+        "--batch_size=2",
+    ]
+    first, second = tmp_path / "first", tmp_path / "second"
+    subprocess.run([*train, f"--run_dir={first}", "--crops=1"], check=True)
+    # What the judge learns leaves the rest alone.
+    begin = f"--init={first / 'live.weights.h5'}"
     subprocess.run(
-        [
-            *run,
-            "tfexposure.trainers.train_device",
-            f"--photos={tmp_path / 'p.npz'}",
-            f"--run_dir={tmp_path / 'run'}",
-            "--steps=1",
-            "--warmup=0",
-            "--batch_size=2",
-            "--crops=1",
-        ],
-        check=True,
+        [*train, f"--run_dir={second}", begin, "--judge_only"], check=True
     )
-    assert (tmp_path / "run" / "best.weights.h5").exists()
+    model = NaturalRestorer()
+    model.build()
+    weights = []
+    for folder in (first, second):
+        model.load_weights(folder / "live.weights.h5")
+        weights.append([np.array(value) for value in model.weights])
+    branch = model.summary_branch
+    judging = {id(v) for v in (*branch.judge.weights, *branch.verdict.weights)}
+    changed = {
+        id(variable)
+        for variable, one, other in zip(model.weights, *weights, strict=True)
+        if (one != other).any()
+    }
+    assert changed and changed <= judging
+    assert (first / "best.weights.h5").exists()

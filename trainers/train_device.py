@@ -38,6 +38,11 @@ _CROPS = flags.DEFINE_integer(
     8,
     "natural: crops per step for the local network; 0 trains the curve alone.",
 )
+_JUDGE = flags.DEFINE_boolean(
+    "judge_only",
+    False,
+    "natural: trains nothing but the judge of who took the photo.",
+)
 _CROP = flags.DEFINE_integer(
     "crop_size", 128, "natural: side of those crops, in pixels."
 )
@@ -201,6 +206,8 @@ def _natural():
     optimizer = keras.optimizers.AdamW(
         _schedule(3e-4), weight_decay=0.02, global_clipnorm=1.0
     )
+    if _JUDGE.value:
+        return _judge(model, optimizer), recipe, weights, None
     # Forward, and twice as much backward.
     flops = 3 * (
         _BATCH.value * model.flops_per_photo
@@ -234,6 +241,22 @@ def _natural():
         [features] if features else [],
     )
     return trainer, recipe, weights, flops
+
+
+def _judge(model, optimizer):
+    """Makes the trainer of a model of which all but the judge stays."""
+    from tfexposure.training.device import objectives, state
+
+    if model.arguments["stops"] is not None:
+        raise UserError("--judge_only: with --stops there is nothing to judge")
+    branch = model.summary_branch
+    for layer in (branch.plain, branch.camera, model.filler):
+        layer.trainable = False
+    return state.Trainer(
+        {"loss": (model, optimizer)},
+        objectives.expose_batch,
+        lambda batch: objectives.judge_terms(model, batch),
+    )
 
 
 def _discriminator(side):

@@ -159,9 +159,29 @@ def _summary_terms(model, batch):
     # Every photo teaches the curve of its own kind.
     own = ops.where(label > 0.5, camera[0], plain[0])
     terms = _curve_terms(model, *images, own)
-    terms["kind"] = ops.mean(ops.softplus(odds) - label * odds)
+    terms["kind"] = _surprise(odds, label)
     # What is filled has no say in what a photo is.
     return *branch.mix(plain, camera, ops.stop_gradient(odds)), terms
+
+
+def judge_terms(model, batch):
+    """Computes what the judge of kinds learns from, and nothing else.
+
+    Args:
+        model: NaturalRestorer of unknown stops.
+        batch: what `expose_batch` returned.
+
+    Returns:
+        dict of scalars: `loss`, and the same as `kind`.
+    """
+    odds = model.summary_branch.odds(batch["thumbnail"], training=True)
+    surprise = _surprise(odds, ops.expand_dims(batch["camera"], 1))
+    return {"loss": surprise, "kind": surprise}
+
+
+def _surprise(odds, label):
+    """Cross-entropy of logarithmic odds (N, 1) against labels 0 or 1."""
+    return ops.mean(ops.softplus(odds) - label * odds)
 
 
 def _weighted(terms, weights):
