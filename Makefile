@@ -21,8 +21,9 @@ NO_DEPS := tensorflow-hub tf-keras tensorflow-serving-api
 demo: $(VENV)/.installed
 	@TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python examples/demo.py --output=$(DEMO)
 
+# A file's tests stay in one process: many share what is slow to set up.
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 	KERAS_BACKEND=jax JAX_ENABLE_X64=1 $(BIN)/python -m pytest \
 	  tests/test_exposure.py tests/test_layers.py tests/test_losses.py
 	@echo "All tests passed."

@@ -23,6 +23,7 @@ DEV = [
     "pypng>=0.20220715",
     "pytest>=8",
     "pytest-timeout>=2.3",
+    "pytest-xdist>=3.6",
     "ruff>=0.9,<1",
     "scikit-image>=0.24",
 ]
