@@ -33,9 +33,10 @@ def by_level(values, *pictures):
     starts = ops.convert_to_tensor(
         [[level] for level in LEVELS[:-1]], "float32"
     )
+    # Sixths: the phone clips at 6 in the same pass that multiplies.
     slopes = ops.convert_to_tensor(
         [
-            [1.0 / (above - level)]
+            [6.0 / (above - level)]
             for level, above in zip(LEVELS, LEVELS[1:], strict=False)
         ],
         "float32",
@@ -43,18 +44,22 @@ def by_level(values, *pictures):
     # How far each pixel has come from each level to the next; the share of a
     # level is what has reached it less what has reached the next. Pixels come
     # last: the phone's kernels are slow at a broadcast over few.
-    reached = (ops.reshape(values, (-1, 1, count)) - starts) * slopes
-    reached = ops.clip(reached, 0.0, 1.0)
-    found = []
-    for picture in (ops.ones_like(values), *pictures):
+    pixels = ops.reshape(values, (-1, 1, count))
+    reached = ops.relu6((pixels - starts) * slopes)
+    everything = ops.ones_like(pixels[:, 0, :1])
+    found = [_between(everything, ops.mean(reached, axis=-1) / 6.0)]
+    for picture in pictures:
         weight = ops.reshape(picture, (-1, 1, count))
-        higher = ops.mean(reached * weight, axis=-1)
-        everything = ops.mean(weight, axis=-1)
-        found.append(
-            ops.concatenate([everything, higher], axis=-1)
-            - ops.concatenate([higher, ops.zeros_like(everything)], axis=-1)
-        )
+        higher = ops.mean(reached * weight, axis=-1) / 6.0
+        found.append(_between(ops.mean(weight, axis=-1), higher))
     return ops.stack(found, axis=1)
+
+
+def _between(everything, higher):
+    """Of what lies above each level but the first (N, 31), what lies at it."""
+    return ops.concatenate([everything, higher], axis=-1) - ops.concatenate(
+        [higher, ops.zeros_like(everything)], axis=-1
+    )
 
 
 def spread(shares):
