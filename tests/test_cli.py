@@ -46,6 +46,41 @@ def test_one_photo(tmp_path, capsys):
     assert "needs invention" in capsys.readouterr().out
 
 
+def test_without_out_the_answer_lies_beside_the_photo(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "in/a.b.jpg")
+    before = (tmp_path / "in/a.b.jpg").read_bytes()
+    assert run("correct", "in/a.b.jpg", "--model=x") == 0
+    assert run("correct", "in/a.b.jpg", "--model=x", "--format=png") == 0
+    out = capsys.readouterr().out
+    assert "in/a.b_corrected.jpg: needs" in out
+    assert Image.open(tmp_path / "in/a.b_corrected.png").format == "PNG"
+    # Again: nothing is done twice, nor over what is there.
+    assert run("correct", "in/a.b.jpg", "--model=x") == 0
+    assert "a.b_corrected.jpg exists" in capsys.readouterr().out
+    assert (tmp_path / "in/a.b.jpg").read_bytes() == before
+    assert run("correct", "absent.jpg", "--model=x") == 1
+    assert "absent.jpg: does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["in", "in/", "."])
+def test_without_out_a_folder_gets_one_beside_it(tmp_path, monkeypatch, name):
+    source = save(tmp_path / "in/deep/a.png")
+    monkeypatch.chdir(source.parents[1] if name == "." else tmp_path)
+    assert run("correct", name, "--model=x") == 0
+    answer = np.asarray(Image.open(tmp_path / "in_corrected/deep/a.png"))
+    assert np.abs(answer - bright() * 0.7).max() <= 0.51
+
+
+def test_in_place_needs_no_out(tmp_path):
+    source = save(tmp_path / "a.png")
+    assert run("correct", source, "--model=x", "--in_place") == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    assert (np.asarray(Image.open(source)) != bright()).any()
+
+
 def test_strength_zero_is_the_input_byte_for_byte(tmp_path):
     source = save(tmp_path / "in.jpg", quality=70)
     target = tmp_path / "out.jpg"
@@ -136,12 +171,13 @@ def test_mask_has_the_photos_size(tmp_path):
     assert (pixels[:13] == 255).all() and pixels[14:].min() == 0
 
 
-def test_pipes(monkeypatch, capsysbinary):
+@pytest.mark.parametrize("out", [["-"], []])
+def test_pipes(monkeypatch, capsysbinary, out):
     buffer = io.BytesIO()
     Image.fromarray(bright()).save(buffer, "PNG")
     stdin = io.TextIOWrapper(io.BytesIO(buffer.getvalue()))
     monkeypatch.setattr(sys, "stdin", stdin)
-    assert run("correct", "-", "-", "--model=x") == 0
+    assert run("correct", "-", *out, "--model=x") == 0
     out = capsysbinary.readouterr().out
     answer = np.asarray(Image.open(io.BytesIO(out)))
     assert np.abs(answer - bright() * 0.7).max() <= 0.51

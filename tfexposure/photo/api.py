@@ -99,7 +99,7 @@ def inspect_photo(photo):
 def _correct_file(path, output, runner, settings):
     source = pathlib.Path(path)
     if output is None:
-        target = source.with_stem(source.stem + "_corrected")
+        target = batch.default_target(source, batch.Output())
     else:
         target = pathlib.Path(output)
         if target.exists() and source.exists() and target.samefile(source):

@@ -59,6 +59,26 @@ class Output:
         )
 
 
+def default_target(source, output):
+    """Names what a photo or folder becomes: `<name>_corrected` beside it.
+
+    Args:
+        source: a photo or a folder.
+        output: `Output`; `in_place` makes it the source itself.
+
+    Returns:
+        `pathlib.Path`.
+    """
+    source = pathlib.Path(source)
+    if output.in_place:
+        return source
+    if source.is_dir():
+        # "." and ".." have names only once they are resolved.
+        folder = source.resolve() if source.name in ("", "..") else source
+        return folder.with_name(f"{folder.name}_corrected")
+    return _renamed(source.with_stem(f"{source.stem}_corrected"), output)
+
+
 def find_jobs(source, target, output):
     """Pairs photos with the files they become.
 

@@ -1,4 +1,4 @@
-"""`tfexposure correct IN OUT`."""
+"""`tfexposure correct IN [OUT]`."""
 
 import argparse
 import pathlib
@@ -17,6 +17,7 @@ exit status: 0 if every photo was corrected, left as it is or skipped; 1 if
 one failed; 2 for wrong usage. The manual is docs/correct.md.
 
 examples:
+  tfexposure correct party.jpg
   tfexposure correct party.jpg party_fixed.jpg
   tfexposure correct party.jpg party_fixed.jpg --model=exports/saved_model
   tfexposure correct holiday/ fixed/ --report=fixed.html
@@ -29,7 +30,13 @@ def add_arguments(parser):
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add("input", metavar="IN", help="a photo, a folder, or - for stdin")
-    add("output", metavar="OUT", help="a photo, a folder, or - for stdout")
+    add(
+        "output",
+        metavar="OUT",
+        nargs="?",
+        help="a photo, a folder, or - for stdout; default: IN with _corrected "
+        "added to its name, for - stdout",
+    )
     add(
         "--model",
         help=f"what restores: {MODEL_KINDS}; default: the natural model that "
@@ -159,6 +166,10 @@ def main(args):
         runner = open_runner  # Never called: nothing is restored.
     else:
         runner = open_runner(args.model)
+    if args.output is None:
+        args.output = "-"
+        if args.input != "-":
+            args.output = batch.default_target(args.input, output)
     if args.input == "-" or args.output == "-":
         return _correct_stream(args, runner, settings, output, limits)
     return _correct_files(args, runner, settings, output, limits)

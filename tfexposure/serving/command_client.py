@@ -1,4 +1,4 @@
-"""`tfexposure client IN OUT`: `correct`, with a server that does the work."""
+"""`tfexposure client IN [OUT]`: `correct`, with a server that does the work."""
 
 import argparse
 import io
