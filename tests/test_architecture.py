@@ -22,7 +22,7 @@ ALLOWED = {
     "field_of_view": set(),
     "generator": {"layers"},
     "discriminator": {"layers"},
-    "metrics": {"errors"},
+    "metrics": {"errors", "exposure"},
 }
 # These know nothing of TensorFlow: they run on any backend of Keras, or none.
 BACKEND_FREE = (

@@ -61,7 +61,7 @@ def test_evidence_is_what_numpy_finds():
     assert found.shape == (2, 314)
     for row, photo, mean in zip(found, photos, means, strict=True):
         expected = np.concatenate([*_tones(photo), *_clips(photo)])
-        np.testing.assert_allclose(row[:-48], expected, atol=5e-3)
+        np.testing.assert_allclose(row[:-48], expected, atol=2e-4)
         blocks = mean.reshape(4, 32, 4, 32, 3).mean((1, 3))
         colours = 2 * blocks.ravel() - 1
         np.testing.assert_allclose(row[-48:], colours, atol=1e-5)

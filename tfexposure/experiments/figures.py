@@ -15,7 +15,7 @@ from tfexposure.experiments import drawing
 _RANDOM_TAU = 0.69
 # Of alternate photos in figure 4: the experiments' own and a strong one.
 _FIGURE4_TAUS = (0.5, 0.2)
-_LUMINANCE = np.array([0.27, 0.67, 0.06], np.float32)
+_LUMINANCE = np.array(exposure.LUMINANCE_WEIGHTS, np.float32)
 
 
 def figure4(photos, taus):

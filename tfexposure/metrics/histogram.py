@@ -13,10 +13,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfexposure.exposure import LUMINANCE_WEIGHTS
+
 FEATURES = ("luminance", "contrast", "saturation")
 BINS = 32
-
-_LUMINANCE_WEIGHTS = (0.27, 0.67, 0.06)
 
 
 def exposure_features(images):
@@ -32,7 +32,7 @@ def exposure_features(images):
         Float (N, 3) in [0, 1], in the order of `FEATURES`.
     """
     images = ops.convert_to_tensor(images)
-    weights = ops.convert_to_tensor(_LUMINANCE_WEIGHTS, dtype=images.dtype)
+    weights = ops.convert_to_tensor(LUMINANCE_WEIGHTS, dtype=images.dtype)
     luminance = ops.sum(images * weights, axis=-1)
     mean = ops.mean(luminance, axis=(1, 2))
     deviation = luminance - ops.reshape(mean, (-1, 1, 1))

@@ -7,11 +7,12 @@ one by one.
 
 from keras import ops
 
+from tfexposure.exposure import LUMINANCE_WEIGHTS
+
 # Narrow near black and white.
 LEVELS = (0.0, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45)
 LEVELS += (0.5, 0.55, 0.6, 0.65, 0.7, 0.74, 0.78, 0.82, 0.85, 0.88, 0.905)
 LEVELS += (0.925, 0.94, 0.955, 0.965, 0.975, 0.983, 0.99, 0.996, 1.0)
-_LUMINANCE = (0.27, 0.67, 0.06)
 # Where single pixels begin and end to count as clipped.
 _CLIP = (0.97, 0.995)
 
@@ -62,7 +63,7 @@ def _between(everything, higher):
     )
 
 
-def spread(shares):
+def _spread(shares):
     """Spreads shares near none at all, where the differences matter."""
     return 2.0 * ops.sqrt(ops.maximum(shares, 0.0) + 1e-4)
 
@@ -70,7 +71,7 @@ def spread(shares):
 def histograms(samples):
     """Shares of each level and channel: (N, H, W, 3) -> (N, 96), spread."""
     shares = [by_level(channel)[:, 0] for channel in _channels(samples)]
-    return ops.reshape(spread(ops.stack(shares, axis=-1)), (-1, 96))
+    return ops.reshape(_spread(ops.stack(shares, axis=-1)), (-1, 96))
 
 
 def _channels(images):
@@ -94,7 +95,7 @@ def camera_evidence(samples, means):
     channels = _channels(samples)
     luminance = sum(
         weight * channel
-        for weight, channel in zip(_LUMINANCE, channels, strict=True)
+        for weight, channel in zip(LUMINANCE_WEIGHTS, channels, strict=True)
     )
     largest = ops.maximum(ops.maximum(*channels[:2]), channels[2])
     smallest = ops.minimum(ops.minimum(*channels[:2]), channels[2])
@@ -105,7 +106,7 @@ def camera_evidence(samples, means):
     low, high = _CLIP
     clipped = ops.clip((samples - low) / (high - low), 0.0, 1.0)
     parts = [
-        *(spread(found[:, 0]) for found in (bright, large, small)),
+        *(_spread(found[:, 0]) for found in (bright, large, small)),
         *(2.0 * _means(found)[:, 0] for found in (bright, large)),
         _joint_clips(*_channels(clipped)),
         _beside_clipped(channels, clipped),
@@ -146,7 +147,7 @@ def _joint_clips(red, green, blue):
         gb - rgb,
         rgb,
     )
-    return spread(ops.stack(alone, axis=-1))
+    return _spread(ops.stack(alone, axis=-1))
 
 
 def _beside_clipped(channels, clipped):
@@ -156,5 +157,5 @@ def _beside_clipped(channels, clipped):
     for values, weight in zip(channels, _channels(beside), strict=True):
         share = ops.mean(weight, axis=(1, 2))[:, None]
         sums = by_level(values, weight)[:, 1]
-        found += [spread(sums / (share + 1e-3)), spread(share)]
+        found += [_spread(sums / (share + 1e-3)), _spread(share)]
     return ops.concatenate(found, axis=-1)

@@ -138,7 +138,7 @@ class JudgedSummary(keras.layers.Layer):
         )
         self.plain = PhotoSummary(widths, code_size, dropout)
         self.camera = PhotoSummary(widths, code_size, dropout)
-        self.judge = PhotoCode(widths, code_size, dropout, True)
+        self.judge = PhotoCode(widths, code_size, dropout, tells_cameras=True)
         self.verdict = layers.Dense(1, kernel_initializer="zeros")
 
     def call(self, thumbnail, training=False):

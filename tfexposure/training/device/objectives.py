@@ -9,14 +9,13 @@ import dataclasses
 from keras import ops
 
 from tfexposure import camera
+from tfexposure.exposure import LUMINANCE_WEIGHTS
 from tfexposure.losses import (
     least_squares_discriminator_loss,
     least_squares_generator_loss,
 )
 from tfexposure.natural import thumbnails_of, tone_curve
 from tfexposure.perceptual import perceptual_loss
-
-_LUMINANCE = (0.27, 0.67, 0.06)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -270,7 +269,7 @@ def _filler_terms(restored, target, mask, near_white, gain):
 
 
 def _luminance(images):
-    red, green, blue = _LUMINANCE
+    red, green, blue = LUMINANCE_WEIGHTS
     return (
         images[..., :1] * red
         + images[..., 1:2] * green

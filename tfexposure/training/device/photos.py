@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from tfexposure.errors import UserError
+from tfexposure.exposure import LUMINANCE_WEIGHTS
 
 # What a training photo may have: the paper's rule (1 % at 250 and above) would
 # drop every lamp and bright sky, and whites that stay white must be learnt.
@@ -24,7 +25,7 @@ LUMINANCE = (0.12, 0.85)
 def is_well_exposed(photo):
     """Says whether an 8-bit RGB photo may serve as a target."""
     brightest = photo.max(axis=-1)
-    luminance = float((photo @ np.array([0.27, 0.67, 0.06])).mean() / 255)
+    luminance = float((photo @ LUMINANCE_WEIGHTS).mean() / 255)
     return bool(
         (brightest >= 250).mean() <= MAX_BRIGHT
         and (photo.min(axis=-1) >= 250).mean() <= MAX_WHITE

@@ -10,13 +10,14 @@ import io
 import numpy as np
 from PIL import Image
 
+from tfexposure.exposure import LUMINANCE_WEIGHTS
 from tfexposure.training.device import photos
 
 # As most photos of the benchmark: what the network sees of them is reduced
 # after they were overexposed, as it is of real ones.
 _SIZE = (256, 352)
 _PAIR_SIZE = (256, 384)
-_LUMINANCE = np.array([0.27, 0.67, 0.06], "float32")
+_LUMINANCE = np.array(LUMINANCE_WEIGHTS, "float32")
 
 
 def load_sets(path, count=60):
