@@ -63,6 +63,8 @@ def test_without_out_the_answer_lies_beside_the_photo(
     assert (tmp_path / "in/a.b.jpg").read_bytes() == before
     assert run("correct", "absent.jpg", "--model=x") == 1
     assert "absent.jpg: does not exist" in capsys.readouterr().err
+    assert run("correct", tmp_path.anchor, "--model=x") == 1
+    assert "name an OUT" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["in", "in/", "."])
@@ -178,8 +180,8 @@ def test_pipes(monkeypatch, capsysbinary, out):
     stdin = io.TextIOWrapper(io.BytesIO(buffer.getvalue()))
     monkeypatch.setattr(sys, "stdin", stdin)
     assert run("correct", "-", *out, "--model=x") == 0
-    out = capsysbinary.readouterr().out
-    answer = np.asarray(Image.open(io.BytesIO(out)))
+    written = capsysbinary.readouterr().out
+    answer = np.asarray(Image.open(io.BytesIO(written)))
     assert np.abs(answer - bright() * 0.7).max() <= 0.51
 
 

@@ -68,6 +68,9 @@ def default_target(source, output):
 
     Returns:
         `pathlib.Path`.
+
+    Raises:
+        UserError: if there is nothing beside it: a file system's root.
     """
     source = pathlib.Path(source)
     if output.in_place:
@@ -75,6 +78,8 @@ def default_target(source, output):
     if source.is_dir():
         # "." and ".." have names only once they are resolved.
         folder = source.resolve() if source.name in ("", "..") else source
+        if not folder.name:
+            raise UserError(f"{source}: has no place beside it; name an OUT")
         return folder.with_name(f"{folder.name}_corrected")
     return _renamed(source.with_stem(f"{source.stem}_corrected"), output)
 
