@@ -17,6 +17,7 @@ from PIL import Image
 
 import tfexposure
 from tfexposure import pretrained
+from tfexposure.exposure import LUMINANCE_WEIGHTS
 from tfexposure.photo.runners import open_runner
 
 _WORK = flags.DEFINE_string("work", None, "Of peerbench.sh.", required=True)
@@ -172,7 +173,7 @@ def _whites(work):
 
 def _white(path):
     image = np.asarray(Image.open(path).convert("RGB")) / 255
-    return np.quantile(image @ (0.27, 0.67, 0.06), 0.995)
+    return np.quantile(image @ LUMINANCE_WEIGHTS, 0.995)
 
 
 def _clean(work):
@@ -361,11 +362,11 @@ other brackets, on which `blind_fill` has 20.5 / 22.0 and not 19.6 / 21.1; tau
 off by 0.06 to 0.09 in the single photo: those of the originals vary as much
 (0.06 around their median, 0.94), and no line through the restored whites comes
 nearer than 0.061 at tau 0.5, 0.054 at random tau with JPEG (least squares, by
-hand). Met are tau 0.2, and at random tau
-clipped pixels, the mean given and histograms. The chroma error inside clipped
-areas is below the untouched photo's everywhere; one in eight well-exposed
-photos is changed, by 14 of 255 on average. In full the brackets reach 22.7 dB:
-what leaves good photos alone leaves some of them alone, too.
+hand). Met are tau 0.2, and at random tau clipped pixels, the mean given and
+histograms. The chroma error inside clipped areas is below the untouched
+photo's everywhere; one in eight well-exposed photos is changed, by 14 of 255 on
+average. In full the brackets reach 22.7 dB: what leaves good photos alone
+leaves some of them alone, too.
 
 By eye, on 36 real brackets through the tool and the samples: no checkerboard,
 no grey veil, whites near white, skies with a gradient, contrast and depth as in
