@@ -17,7 +17,7 @@ from PIL import Image
 
 import tfexposure
 from tfexposure import pretrained
-from tfexposure.exposure import LUMINANCE_WEIGHTS
+from tfexposure.luminance import LUMINANCE_WEIGHTS
 from tfexposure.photo.runners import open_runner
 
 _WORK = flags.DEFINE_string("work", None, "Of peerbench.sh.", required=True)

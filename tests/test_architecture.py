@@ -14,6 +14,7 @@ ALLOWED = {
     "files": {"errors"},
     "config": {"errors", "files"},
     "config_flags": {"config", "errors"},
+    "luminance": set(),
     "replicas": set(),
     "exposure": set(),
     "layers": {"replicas"},
@@ -22,7 +23,7 @@ ALLOWED = {
     "field_of_view": set(),
     "generator": {"layers"},
     "discriminator": {"layers"},
-    "metrics": {"errors", "exposure"},
+    "metrics": {"errors", "luminance"},
 }
 # These know nothing of TensorFlow: they run on any backend of Keras, or none.
 BACKEND_FREE = (

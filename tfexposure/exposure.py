@@ -7,10 +7,6 @@ Written in `keras.ops`, so that one implementation runs eagerly, inside
 import keras
 from keras import ops
 
-# Of R, G and B display values, as the histogram similarity has them (Hu et al.,
-# Exposure, 2018; Le Jeune, section 3.4.1).
-LUMINANCE_WEIGHTS = (0.27, 0.67, 0.06)
-
 
 class GammaResponse:
     """Power law between light and display values: `light ** (1 / gamma)`.

@@ -10,12 +10,13 @@ from keras import ops
 from tfexposure import exposure
 from tfexposure.evaluation import Simulation
 from tfexposure.experiments import drawing
+from tfexposure.luminance import LUMINANCE_WEIGHTS
 
 # Figure 8's last row and the paper's example of a random threshold.
 _RANDOM_TAU = 0.69
 # Of alternate photos in figure 4: the experiments' own and a strong one.
 _FIGURE4_TAUS = (0.5, 0.2)
-_LUMINANCE = np.array(exposure.LUMINANCE_WEIGHTS, np.float32)
+_LUMINANCE = np.array(LUMINANCE_WEIGHTS, np.float32)
 
 
 def figure4(photos, taus):

@@ -10,7 +10,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from tfexposure.exposure import LUMINANCE_WEIGHTS
+from tfexposure.luminance import LUMINANCE_WEIGHTS
 from tfexposure.training.device import photos
 
 # As most photos of the benchmark: what the network sees of them is reduced
