@@ -21,6 +21,8 @@ from absl import app, flags
 
 from tfexposure import pretrained, quiet
 from tfexposure.config import write_atomically
+from tfexposure.evaluation.table import dump_json
+from tfexposure.weights import pack_weights, read_weights
 
 _RUN_DIR = flags.DEFINE_multi_string(
     "run_dir", None, "Folders of the runs.", required=True
@@ -59,7 +61,7 @@ def main(_):
     _load_mean(model, run_dirs)
     if _SUMMARY.value:
         _take_summary(model, [Path(folder) for folder in _SUMMARY.value])
-    weights = pretrained.pack_weights(model)
+    weights = pack_weights(model)
     about = {
         "class": kind,
         "arguments": getattr(model, "arguments", arguments),
@@ -76,12 +78,12 @@ def main(_):
         about["flops_per_pixel"] = round(model.flops_per_pixel)
     folder = pretrained.FOLDER
     write_atomically(folder / f"{name}.npz", weights)
-    text = json.dumps(about, indent=1, sort_keys=True) + "\n"
+    text = dump_json(dict(sorted(about.items())))
     write_atomically(folder / f"{name}.json", text)
     print(f"{folder / name}.npz: {len(weights) / 2**20:.2f} MiB")
     if name == pretrained.DEFAULT:
         # The file for phones holds what the float16 weights give.
-        pretrained.read_weights(model, folder / f"{name}.npz")
+        read_weights(model, folder / f"{name}.npz")
         _write_tflite(model, about)
 
 

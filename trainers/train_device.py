@@ -125,14 +125,15 @@ def _train():
 
     import keras
 
-    from tfexposure import camera, pretrained
+    from tfexposure import camera
     from tfexposure.training.device import loop, photos, state, validation
+    from tfexposure.weights import read_weights
 
     state.seed_weights(_SEED.value)
     make = {"natural": _natural, "paper": _paper}[_MODEL.value]
     trainer, recipe, weights, flops = make()
     if _INIT.value.endswith(".npz"):
-        pretrained.read_weights(trainer.model, _INIT.value)
+        read_weights(trainer.model, _INIT.value)
     elif _INIT.value:
         trainer.model.load_weights(_INIT.value)
     # The average must begin where the weights do.

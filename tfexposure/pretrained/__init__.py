@@ -8,7 +8,6 @@ Keras nor TensorFlow.
 
 import hashlib
 import json
-import math
 from pathlib import Path
 
 from tfexposure.errors import UserError
@@ -61,41 +60,11 @@ def load_pretrained(name=DEFAULT):
             f"{path}: damaged, its SHA-256 is {digest}, expected "
             f"{about['sha256']}; install tfexposure again"
         )
+    from tfexposure.weights import read_weights
+
     model = build(about["class"], about["arguments"])
     read_weights(model, path)
     return model
-
-
-def read_weights(model, path):
-    """Assigns the arrays of `pack_weights` to a built model."""
-    import numpy as np
-
-    with np.load(path) as arrays:
-        flat = arrays["weights"].astype("float32")
-    sizes = [math.prod(value.shape) for value in model.weights]
-    if sum(sizes) != len(flat):
-        raise UserError(
-            f"{path}: holds {len(flat)} weights, the model has {sum(sizes)}"
-        )
-    start = 0
-    for variable, size in zip(model.weights, sizes, strict=True):
-        part = flat[start : start + size]
-        variable.assign(part.reshape(variable.shape))
-        start += size
-
-
-def pack_weights(model):
-    """Returns a model's weights as float16 in one array, as `.npz` bytes."""
-    import io
-
-    import numpy as np
-
-    flat = np.concatenate(
-        [np.asarray(value, "float32").ravel() for value in model.weights]
-    )
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, weights=flat.astype("float16"))
-    return buffer.getvalue()
 
 
 def build(kind, arguments):
