@@ -27,9 +27,10 @@ import numpy as np
 from PIL import Image
 
 import tfexposure
-from tfexposure.photo import batch, tiling
+from tfexposure.photo import batch
 from tfexposure.photo.correcting import Settings
-from tfexposure.photo.runners import open_runner
+from tfexposure.runtime import tiling
+from tfexposure.runtime.runners import open_runner
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 

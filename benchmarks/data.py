@@ -25,7 +25,10 @@ from PIL import Image
 
 from tfexposure.config import DataConfig
 from tfexposure.data.pipeline import training_stream
-from tfexposure.data.sources import FilePhotos, open_photos
+from tfexposure.data.sources import (
+    FilePhotos,
+    open_photos,
+)
 
 _SOURCE = flags.DEFINE_string("source", None, "Photos.", required=True)
 _CROP = flags.DEFINE_integer("crop_size", 256, "Side of the crops, in pixels.")

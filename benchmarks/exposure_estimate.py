@@ -14,7 +14,8 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from tfexposure.photo import colour, inspection
+from tfexposure.photo import inspection
+from tfexposure.photo.io import colour
 
 
 def load(path, side):

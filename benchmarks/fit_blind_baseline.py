@@ -1,4 +1,4 @@
-"""Fits the two constants of `tfexposure.baselines` and says how well they do.
+"""Fits the two constants of `evaluation.baselines`; says how well they do.
 
     python benchmarks/fit_blind_baseline.py --fit=ccby.jsonl --test=scenes.jsonl
 
@@ -13,8 +13,9 @@ from absl import app, flags
 from keras import ops
 from PIL import Image
 
-from tfexposure import baselines, exposure
 from tfexposure.data.manifest import kept_photos
+from tfexposure.evaluation import baselines
+from tfexposure.imaging import exposure
 
 _FIT = flags.DEFINE_string("fit", None, "Manifest to fit on.", required=True)
 _TEST = flags.DEFINE_string("test", None, "Manifest to test on.", required=True)

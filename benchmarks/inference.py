@@ -70,11 +70,11 @@ def measure(threads):
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    from tfexposure import serving
+    from tfexposure import runtime, serving
     from tfexposure.serving import scoring
 
     generator = _generator()
-    network = serving.network_of(generator)
+    network = runtime.network_of(generator)
     flops = _flops_per_pixel(generator)
     result = {"threads": threads, "sizes": {}, "missing": {}}
     with tempfile.TemporaryDirectory() as folder:
@@ -114,7 +114,7 @@ def _variants(generator, network, saved, side, inputs, threads):
     import tensorflow as tf
 
     from tfexposure import serving
-    from tfexposure.serving.lite import LiteModel
+    from tfexposure.runtime.lite import LiteModel
 
     call = tf.saved_model.load(str(saved)).signatures["serving_default"]
     # XLA compiles neither loops of unknown shapes nor string operations, so
@@ -220,11 +220,11 @@ def _interleaved(variants, image):
 
 
 def _generator():
-    from tfexposure import serving
-    from tfexposure.generator import UNetGenerator
+    from tfexposure import runtime
+    from tfexposure.paper.generator import UNetGenerator
 
     if FLAGS.run_dir:
-        return serving.load_generator(FLAGS.run_dir)
+        return runtime.load_generator(FLAGS.run_dir)
     generator = UNetGenerator(filters=FLAGS.filters)
     generator.build((None, None, None, 3))
     return generator

@@ -17,8 +17,8 @@ from PIL import Image
 
 import tfexposure
 from tfexposure import pretrained
-from tfexposure.luminance import LUMINANCE_WEIGHTS
-from tfexposure.photo.runners import open_runner
+from tfexposure.imaging.luminance import LUMINANCE_WEIGHTS
+from tfexposure.runtime.runners import open_runner
 
 _WORK = flags.DEFINE_string("work", None, "Of peerbench.sh.", required=True)
 _SAMPLES = flags.DEFINE_string(
@@ -418,9 +418,9 @@ invention, from the neighbourhood and from the channels that survived.
 Photos that were themselves badly exposed were left out. The photos may not be
 redistributed in part, and are not part of the package. Overexposure was
 simulated: random camera curves, white balance, metering, noise, JPEG
-(`tfexposure/camera/`). No real overexposed photo was trained on, but what the
-simulation's means and spreads should be was read off the real brackets below
-(`benchmarks/recipe.py`). Weights and thresholds were chosen by the photos
+(`tfexposure/blind/camera/`). No real overexposed photo was trained on, but what
+the simulation's means and spreads should be was read off the real brackets
+below (`benchmarks/recipe.py`). Weights and thresholds were chosen by the photos
 below, too, so that these are validation photos and no independent test.
 
 ## Figures

@@ -8,8 +8,8 @@ tutorial would write, and the yardstick of `train_step.py`.
 import keras
 import tensorflow as tf
 
-from tfexposure.discriminator import PRESETS as DISCRIMINATOR_PRESETS
-from tfexposure.generator import PRESETS as GENERATOR_PRESETS
+from tfexposure.paper.discriminator import PRESETS as DISCRIMINATOR_PRESETS
+from tfexposure.paper.generator import PRESETS as GENERATOR_PRESETS
 
 
 class Noise(keras.layers.Layer):

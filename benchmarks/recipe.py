@@ -24,8 +24,8 @@ import numpy as np
 from absl import app, flags
 from keras import ops
 
-from tfexposure import camera
-from tfexposure.training.device import photos
+from tfexposure.blind import camera
+from tfexposure.data import packed as photos
 
 _PHOTOS = flags.DEFINE_string(
     "photos", None, "Array file of pack_photos.", required=True

@@ -19,10 +19,15 @@ from pathlib import Path
 
 from absl import app, flags
 
-from tfexposure import pretrained, quiet
-from tfexposure.config import write_atomically
-from tfexposure.evaluation.table import dump_json
-from tfexposure.weights import pack_weights, read_weights
+from tfexposure import (
+    pretrained,
+    quiet,
+)
+from tfexposure.storage import to_json, write_atomically
+from tfexposure.weights import (
+    pack_weights,
+    read_weights,
+)
 
 _RUN_DIR = flags.DEFINE_multi_string(
     "run_dir", None, "Folders of the runs.", required=True
@@ -78,7 +83,7 @@ def main(_):
         about["flops_per_pixel"] = round(model.flops_per_pixel)
     folder = pretrained.FOLDER
     write_atomically(folder / f"{name}.npz", weights)
-    text = dump_json(dict(sorted(about.items())))
+    text = to_json(dict(sorted(about.items())))
     write_atomically(folder / f"{name}.json", text)
     print(f"{folder / name}.npz: {len(weights) / 2**20:.2f} MiB")
     if name == pretrained.DEFAULT:
@@ -111,9 +116,9 @@ def _take_summary(model, run_dirs):
 
 
 def _write_tflite(model, about):
+    from tfexposure.runtime.manifest import make_manifest
+    from tfexposure.runtime.network import network_of
     from tfexposure.serving import tflite
-    from tfexposure.serving.manifest import make_manifest
-    from tfexposure.serving.network import network_of
 
     network = network_of(model)
     contents = tflite.convert_to_tflite(network, _PRECISION.value)

@@ -8,7 +8,10 @@ import sys
 
 from absl import app, flags
 
-from tfexposure import export_flags, quiet
+from tfexposure import (
+    export_flags,
+    quiet,
+)
 from tfexposure.errors import UserError
 
 FLAGS = flags.FLAGS

@@ -10,7 +10,10 @@ import sys
 
 from absl import app, flags
 
-from tfexposure import export_flags, quiet
+from tfexposure import (
+    export_flags,
+    quiet,
+)
 from tfexposure.errors import UserError
 
 FLAGS = flags.FLAGS
@@ -67,7 +70,10 @@ def main(_):
 
 def _export():
     """Writes the files, prints their table; returns why some were not."""
-    from tfexposure.serving import report, tflite
+    from tfexposure.serving import (
+        report,
+        tflite,
+    )
 
     loaded, folder = export_flags.load()
     folder = FLAGS.output or folder

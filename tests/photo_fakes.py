@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfexposure.photo.runners import Runner
+from tfexposure.runtime.runners import Runner
 
 
 class Gain(Runner):

@@ -16,8 +16,8 @@ from tfexposure.config import (
     GeneratorConfig,
     RunDir,
 )
-from tfexposure.generator import UNetGenerator
 from tfexposure.layers import spectral_norms
+from tfexposure.paper.generator import UNetGenerator
 
 STEP = 7
 
@@ -87,10 +87,10 @@ def trained():
 
 @functools.cache
 def _saved_model():
-    from tfexposure import serving
+    from tfexposure import runtime, serving
 
     _, run, _ = _run_folder()
-    loaded = serving.load_run(run.path)
+    loaded = runtime.load_run(run.path)
     photos = run.path / "photos"
     photos.mkdir()
     for seed in range(2):

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfexposure import baselines, exposure
+from tfexposure.evaluation import baselines
+from tfexposure.imaging import exposure
 
 
 def array(tensor):

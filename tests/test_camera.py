@@ -12,8 +12,8 @@ from keras import ops
 from PIL import Image
 from skimage import data
 
-from tfexposure import camera
-from tfexposure.exposure import overexpose
+from tfexposure.blind import camera
+from tfexposure.imaging.exposure import overexpose
 
 PLAIN = camera.Recipe(
     gamma_share=1.0,

@@ -15,9 +15,9 @@ from tfexposure.config import (
     DataConfig,
     RunDir,
     TrainConfig,
-    write_atomically,
 )
 from tfexposure.errors import UserError
+from tfexposure.storage import write_atomically
 
 
 def parse(*arguments):

@@ -11,12 +11,15 @@ import tensorflow as tf
 import training_support as support
 from PIL import Image
 
-from tfexposure import exposure
 from tfexposure.config import DataConfig
 from tfexposure.data import pipeline
 from tfexposure.data.curation import curate
-from tfexposure.data.sources import FilePhotos, open_photos
+from tfexposure.data.sources import (
+    FilePhotos,
+    open_photos,
+)
 from tfexposure.errors import UserError
+from tfexposure.imaging import exposure
 
 pytestmark = pytest.mark.tf_only
 

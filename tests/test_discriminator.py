@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tfexposure.discriminator import PatchDiscriminator
-from tfexposure.field_of_view import field_of_view
 from tfexposure.layers import spectral_norms
+from tfexposure.paper.discriminator import PatchDiscriminator
+from tfexposure.paper.field_of_view import field_of_view
 
 RNG = np.random.default_rng(0)
 

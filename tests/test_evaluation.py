@@ -12,7 +12,7 @@ from tfexposure import evaluation
 from tfexposure.errors import UserError
 from tfexposure.evaluation.measure import FIDELITY_NAMES
 from tfexposure.metrics.classifiers import Classifier
-from tfexposure.photo.runners import Runner
+from tfexposure.runtime.runners import Runner
 
 
 @pytest.fixture

@@ -9,9 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfexposure import config_flags, metrics
+from tfexposure import (
+    config_flags,
+    metrics,
+)
 from tfexposure.errors import UserError
-from tfexposure.evaluation import Simulation, evaluate, standard_methods
+from tfexposure.evaluation import (
+    Simulation,
+    evaluate,
+    standard_methods,
+)
 from tfexposure.experiments import (
     catalogue,
     drawing,

@@ -10,10 +10,10 @@ import tensorflow as tf
 from serving_models import picture
 
 import tfexposure
-from tfexposure import serving
+from tfexposure import runtime, serving
+from tfexposure.blind import NaturalRestorer
 from tfexposure.errors import UserError
-from tfexposure.natural import NaturalRestorer
-from tfexposure.serving import lite
+from tfexposure.runtime import lite
 
 pytestmark = pytest.mark.tf_only
 
@@ -74,7 +74,7 @@ def test_tiles_come_with_the_photo_s_thumbnail(saved, restorer):
 
 @pytest.mark.parametrize("size", [None, 64])
 def test_a_tflite_file_takes_both(restorer, size):
-    network = serving.network_of(restorer)
+    network = runtime.network_of(restorer)
     model = lite.LiteModel(serving.convert_to_tflite(network, size=size))
     image = picture(size or 33, size or 50)
     thumbnail = np.asarray(restorer.thumbnail(image))
@@ -87,10 +87,10 @@ def test_a_tflite_file_takes_both(restorer, size):
 
 def test_a_file_of_any_size_tells_curve_and_field(restorer, tmp_path):
     """What `tfexposure correct` asks for is the network's own answer."""
-    network = serving.network_of(restorer)
+    network = runtime.network_of(restorer)
     contents = serving.convert_to_tflite(network)
     path = serving.write_tflite(
-        tmp_path / "natural.tflite", contents, serving.make_manifest(network)
+        tmp_path / "natural.tflite", contents, runtime.make_manifest(network)
     )
     # Interpreters that know no signatures find the one that restores.
     inputs = lite.LiteModel(contents).interpreter.get_input_details()
@@ -112,18 +112,18 @@ def test_weights_are_loaded_from_their_file(tmp_path):
     model.weights[0].assign(model.weights[0].value + 1)
     path = tmp_path / "best.weights.h5"
     model.save_weights(path)
-    loaded = serving.load_natural(path)
+    loaded = runtime.load_natural(path)
     np.testing.assert_array_equal(loaded.generator.weights[0], model.weights[0])
     assert loaded.weights == "best.weights.h5" and loaded.step is None
     json.dumps(loaded.config)  # It travels in the manifest.
     path.write_text("nothing")
     with pytest.raises(UserError, match="best.weights.h5: does not hold"):
-        serving.load_natural(path)
+        runtime.load_natural(path)
 
 
 def test_the_weights_of_the_package_can_be_exported(restorer, monkeypatch):
     shipped = types.ModuleType("tfexposure.pretrained")
     shipped.load_pretrained = lambda: restorer
     monkeypatch.setitem(sys.modules, "tfexposure.pretrained", shipped)
-    loaded = serving.load_natural("shipped")
+    loaded = runtime.load_natural("shipped")
     assert loaded.generator is restorer and loaded.weights == "shipped"

@@ -7,10 +7,15 @@ import numpy as np
 import pytest
 from serving_models import answer, make_generator, picture
 
-from tfexposure import serving
+from tfexposure import runtime, serving
 from tfexposure.errors import UserError
-from tfexposure.serving import lite, report, scoring, tflite
-from tfexposure.serving.restoring import LoadedRun
+from tfexposure.runtime import lite
+from tfexposure.runtime.runs import LoadedRun
+from tfexposure.serving import (
+    report,
+    scoring,
+    tflite,
+)
 
 pytestmark = pytest.mark.tf_only
 
@@ -22,7 +27,7 @@ def generator():
 
 @pytest.fixture(scope="module")
 def network(generator):
-    return serving.network_of(generator)
+    return runtime.network_of(generator)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +63,7 @@ def test_any_size_equals_keras(dynamic, generator):
 )
 def test_other_generators_are_converted_too(options):
     generator = make_generator(**options)
-    network = serving.network_of(generator)
+    network = runtime.network_of(generator)
     image = picture(19, 30)
     model = lite.LiteModel(serving.convert_to_tflite(network))
     np.testing.assert_allclose(
@@ -68,7 +73,7 @@ def test_other_generators_are_converted_too(options):
 
 @pytest.mark.parametrize("precision", tflite.PRECISIONS[1:])
 def test_lower_precisions_stay_near_keras(precision, generator):
-    network = serving.network_of(generator, shuffle=precision != "int16x8")
+    network = runtime.network_of(generator, shuffle=precision != "int16x8")
     examples = [{"image": picture(64, 64, seed=seed)} for seed in range(6)]
     contents = serving.convert_to_tflite(network, precision, 64, examples[1:])
     image = examples[0]["image"]
@@ -95,7 +100,7 @@ def test_gpu_delegates_want_a_fixed_size(dynamic, fixed):
 
 def test_a_file_without_its_weights_is_refused(fixed, network, monkeypatch):
     lite.check_contents(fixed, network, "float32")
-    wide = serving.network_of(make_generator(filters=16))
+    wide = runtime.network_of(make_generator(filters=16))
     with pytest.raises(UserError, match="the conversion lost some"):
         lite.check_contents(fixed, wide, "float32")
 
@@ -105,7 +110,7 @@ def test_a_file_that_answers_something_else_is_refused(fixed, network):
     other = make_generator()
     other.output_block.layer.bias.assign([5.0, 5.0, 5.0])
     with pytest.raises(UserError, match="differs from TensorFlow's by"):
-        lite.compare(fixed, serving.network_of(other), 64)
+        lite.compare(fixed, runtime.network_of(other), 64)
 
 
 def test_wrong_arguments_are_named(network):
@@ -118,7 +123,7 @@ def test_wrong_arguments_are_named(network):
 
 
 def test_the_manifest_travels_in_the_file(dynamic, network, tmp_path):
-    manifest = serving.make_manifest(network, precision="float32")
+    manifest = runtime.make_manifest(network, precision="float32")
     path = serving.write_tflite(tmp_path / "a.tflite", dynamic, manifest)
     with zipfile.ZipFile(path) as members:
         assert json.loads(members.read("manifest.json")) == manifest

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tfexposure import exposure
+from tfexposure.imaging import exposure
 
 RNG = np.random.default_rng(0)
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tfexposure.field_of_view import (
+from tfexposure.layers import spectral_norms
+from tfexposure.paper.field_of_view import (
     field_of_view,
     support_radius,
     tile_halo,
 )
-from tfexposure.generator import UNetGenerator
-from tfexposure.layers import spectral_norms
+from tfexposure.paper.generator import UNetGenerator
 
 RNG = np.random.default_rng(0)
 
@@ -242,7 +242,7 @@ def test_keras_file_in_a_fresh_process(generator, tmp_path):
     generator.save(tmp_path / "generator.keras")
     program = (
         "import sys, keras, numpy as np\n"
-        "import tfexposure.generator\n"
+        "import tfexposure.paper.generator\n"
         "model = keras.models.load_model('generator.keras')\n"
         "y = model(np.load('x.npy'))\n"
         "np.save('y.npy', keras.ops.convert_to_numpy(y))\n"

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 from tfexposure.errors import UserError
-from tfexposure.generator import UNetGenerator
-from tfexposure.layers import SpectralNormalization, update_spectral_norms
-from tfexposure.legacy import load_legacy
+from tfexposure.layers import (
+    SpectralNormalization,
+    update_spectral_norms,
+)
+from tfexposure.paper.generator import UNetGenerator
+from tfexposure.paper.legacy_weights import load_legacy
 
 pytestmark = pytest.mark.tf_only
 FIXTURES = pathlib.Path(__file__).parent / "fixtures" / "legacy"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tfexposure import natural
+from tfexposure import blind as natural
 
 
 def _randomized(**arguments):

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tfexposure.natural import LEVELS, JudgedSummary, by_level, camera_evidence
+from tfexposure.blind import (
+    LEVELS,
+    JudgedSummary,
+    by_level,
+    camera_evidence,
+)
 
 HAT = np.eye(len(LEVELS))
 

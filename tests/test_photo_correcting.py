@@ -9,10 +9,22 @@ from PIL import Image, ImageCms
 
 import tfexposure
 from tfexposure.errors import UserError
-from tfexposure.photo import colour, decode, inspection, thumbnails, tiling
-from tfexposure.photo.correcting import FEATHER, Settings, correct_photo
-from tfexposure.photo.photo import Photo
-from tfexposure.photo.rows import Rows
+from tfexposure.photo import inspection
+from tfexposure.photo.correcting import (
+    FEATHER,
+    Settings,
+    correct_photo,
+)
+from tfexposure.photo.io import (
+    colour,
+    decode,
+)
+from tfexposure.photo.io.photo import Photo
+from tfexposure.photo.io.pixel_buffer import Rows
+from tfexposure.runtime import (
+    thumbnails,
+    tiling,
+)
 
 
 def noise(height, width, channels=3, dtype=np.uint8, seed=0):
@@ -95,7 +107,7 @@ def test_large_photos_are_tiled_without_being_asked():
 def test_spilled_rows_give_the_same_answer(monkeypatch):
     pixels = noise(203, 131)
     whole = corrected(pixels, Blur(), tile=64).rows.array()
-    monkeypatch.setattr("tfexposure.photo.rows.SPILL_PIXELS", 100)
+    monkeypatch.setattr("tfexposure.photo.io.pixel_buffer.SPILL_PIXELS", 100)
     spilled = corrected(pixels, Blur(), tile=64, want_mask=True)
     assert spilled.rows.spilled and spilled.invented.spilled
     assert np.array_equal(spilled.rows.array(), whole)

@@ -4,11 +4,14 @@ import numpy as np
 import photo_fakes
 import pytest
 
-from tfexposure.photo import guided
-from tfexposure.photo.correcting import Settings, correct_photo
-from tfexposure.photo.photo import Photo
-from tfexposure.photo.rows import Rows
-from tfexposure.photo.runners import Runner
+from tfexposure.photo.correcting import (
+    Settings,
+    correct_photo,
+)
+from tfexposure.photo.io.photo import Photo
+from tfexposure.photo.io.pixel_buffer import Rows
+from tfexposure.runtime import coefficient_grid as guided
+from tfexposure.runtime.runners import Runner
 
 KNOTS = (0.0, 0.5, 0.9, 1.0)
 SLOPES = np.array([0.5, 0.8, 0.3], np.float32)

@@ -14,9 +14,14 @@ from photo_fakes import Gain
 from PIL import Image
 
 from tfexposure.errors import UserError
-from tfexposure.photo import batch, decode, encode, png
+from tfexposure.photo import batch
 from tfexposure.photo.correcting import Settings
-from tfexposure.photo.photo import Limits
+from tfexposure.photo.io import (
+    decode,
+    encode,
+    png,
+)
+from tfexposure.photo.io.photo import Limits
 
 PIXELS = np.random.default_rng(0).integers(150, 256, (13, 17, 3), np.uint8)
 PIXELS[:5] = 255

@@ -8,10 +8,16 @@ import photo_models
 import pytest
 
 from tfexposure.errors import UserError
-from tfexposure.photo import runners, tiling
-from tfexposure.photo.correcting import Settings, correct_photo
-from tfexposure.photo.photo import Photo
-from tfexposure.photo.rows import Rows
+from tfexposure.photo.correcting import (
+    Settings,
+    correct_photo,
+)
+from tfexposure.photo.io.photo import Photo
+from tfexposure.photo.io.pixel_buffer import Rows
+from tfexposure.runtime import (
+    runners,
+    tiling,
+)
 
 pytestmark = pytest.mark.tf_only
 MANIFEST = {"halo": photo_models.HALO, "stride": 2}
@@ -144,7 +150,7 @@ def test_run_folder_is_rebuilt_by_serving(tmp_path, monkeypatch):
     import keras
 
     from tfexposure import serving
-    from tfexposure.generator import UNetGenerator
+    from tfexposure.paper.generator import UNetGenerator
 
     keras.utils.set_random_seed(0)
     generator = UNetGenerator(filters=2, field_of_view=47)
@@ -164,7 +170,7 @@ def test_serving_tile_is_preferred_and_nine_channels_are_made(tmp_path):
     """As exported for networks that look at the whole photo first."""
     import tensorflow as tf
 
-    from tfexposure.photo import thumbnails
+    from tfexposure.runtime import thumbnails
 
     module = tf.Module()
     image = tf.TensorSpec((None, None, None, 3), name="image")
@@ -268,7 +274,7 @@ def test_natural_restorer_tile_by_tile(tmp_path, monkeypatch):
     import keras
 
     from tfexposure import serving
-    from tfexposure.natural import NaturalRestorer
+    from tfexposure.blind import NaturalRestorer
 
     keras.utils.set_random_seed(0)
     restorer = NaturalRestorer(

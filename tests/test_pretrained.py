@@ -13,7 +13,7 @@ from skimage import data
 import tfexposure
 from tfexposure import pretrained
 from tfexposure.errors import UserError
-from tfexposure.photo.runners import open_runner
+from tfexposure.runtime.runners import open_runner
 
 LUMINANCE = np.array([0.27, 0.67, 0.06])
 

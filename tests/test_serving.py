@@ -14,7 +14,7 @@ from serving_models import (
     trained,  # noqa: F401
 )
 
-from tfexposure import serving
+from tfexposure import runtime
 from tfexposure.errors import UserError
 from tfexposure.layers import spectral_norms
 
@@ -34,18 +34,18 @@ pytestmark = pytest.mark.tf_only
 )
 def test_a_folded_generator_answers_the_same(options):
     generator = make_generator(**options)
-    folded = serving.fold(generator)
+    folded = runtime.fold(generator)
     image = picture(33, 50, count=2)
     expected = answer(generator, image)
     assert expected.std() > 0.02  # Not a flat answer that anything equals.
     np.testing.assert_allclose(answer(folded, image), expected, atol=1e-5)
-    network = serving.network_of(generator)
+    network = runtime.network_of(generator)
     np.testing.assert_allclose(network.restore(image), expected, atol=1e-5)
 
 
 def test_a_folded_generator_has_only_convolutions():
     generator = make_generator()
-    folded = serving.fold(generator)
+    folded = runtime.fold(generator)
     assert spectral_norms(generator) and not spectral_norms(folded)
     # A kernel and a bias for every convolution.
     assert len(folded.weights) == 2 * len(folded.blocks())
@@ -54,22 +54,22 @@ def test_a_folded_generator_has_only_convolutions():
 def test_folding_leaves_the_generator_alone():
     generator = make_generator()
     before = [np.array(weight) for weight in generator.weights]
-    serving.network_of(generator)
+    runtime.network_of(generator)
     for old, weight in zip(before, generator.weights, strict=True):
         np.testing.assert_array_equal(old, weight)
 
 
 def test_tiles_of_instance_normalisation_are_not_called_exact():
-    network = serving.network_of(make_generator(norm="instance"))
+    network = runtime.network_of(make_generator(norm="instance"))
     assert network.halo is None
-    assert serving.make_manifest(network)["exact_tiles"] is False
-    assert serving.network_of(make_generator()).halo == 96
+    assert runtime.make_manifest(network)["exact_tiles"] is False
+    assert runtime.network_of(make_generator()).halo == 96
 
 
 @pytest.mark.parametrize("weights", ["averaged", "live"])
 def test_a_run_is_restored(trained, weights):  # noqa: F811
     run, state = trained
-    loaded = serving.load_run(run.path, weights)
+    loaded = runtime.load_run(run.path, weights)
     assert (loaded.step, loaded.weights) == (STEP, weights)
     source = state.averaged if weights == "averaged" else state.generator
     for ours, theirs in zip(
@@ -88,7 +88,7 @@ def test_a_run_without_averaging_gives_its_live_weights(
     config = json.loads(path.read_text())
     config["train"]["ema"] = 0.0
     path.write_text(json.dumps(config))
-    loaded = serving.load_run(tmp_path / "run")
+    loaded = runtime.load_run(tmp_path / "run")
     assert loaded.weights == "live"
     np.testing.assert_array_equal(
         loaded.generator.weights[0], state.generator.weights[0]
@@ -98,11 +98,11 @@ def test_a_run_without_averaging_gives_its_live_weights(
 def test_a_run_that_cannot_be_restored_says_why(trained, tmp_path):  # noqa: F811
     run, _ = trained
     with pytest.raises(UserError, match="not the folder of a run"):
-        serving.load_run(tmp_path)
+        runtime.load_run(tmp_path)
     with pytest.raises(UserError, match="no checkpoint of step 8; there are 7"):
-        serving.load_run(run.path, step=8)
+        runtime.load_run(run.path, step=8)
     with pytest.raises(ValueError, match="`weights`"):
-        serving.load_run(run.path, weights="best")
+        runtime.load_run(run.path, weights="best")
     config = run.read_config()
     wider = dataclasses.replace(
         config, generator=dataclasses.replace(config.generator, filters=8)
@@ -110,7 +110,7 @@ def test_a_run_that_cannot_be_restored_says_why(trained, tmp_path):  # noqa: F81
     shutil.copytree(run.path, tmp_path / "run")
     (tmp_path / "run" / "config.json").write_text(wider.to_json())
     with pytest.raises(UserError, match="does not hold the generator"):
-        serving.load_run(tmp_path / "run")
+        runtime.load_run(tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "checkpoints")
     with pytest.raises(UserError, match="no checkpoint"):
-        serving.load_run(tmp_path / "run")
+        runtime.load_run(tmp_path / "run")

@@ -17,9 +17,9 @@ from serving_models import (
     trained,  # noqa: F401
 )
 
-from tfexposure import serving
+from tfexposure import runtime, serving
 from tfexposure.errors import UserError
-from tfexposure.serving import pictures
+from tfexposure.serving import image_codec as pictures
 
 pytestmark = pytest.mark.tf_only
 
@@ -252,7 +252,7 @@ def test_the_manifest_is_the_run_s(signatures, saved_model, trained):  # noqa: F
 
 def test_the_file_holds_each_weight_once(saved_model, generator):  # noqa: F811
     data = next((saved_model / "variables").glob("*.data-*"))
-    folded = serving.fold(generator)
+    folded = runtime.fold(generator)
     weights = sum(4 * np.size(weight) for weight in folded.weights)
     assert weights <= data.stat().st_size < 1.05 * weights + 20_000
 

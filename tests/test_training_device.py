@@ -11,18 +11,18 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from tfexposure import camera, natural
+from tfexposure import blind as natural
+from tfexposure.blind import NaturalRestorer, camera
+from tfexposure.blind import objective as objectives
 from tfexposure.config import LossConfig
-from tfexposure.discriminator import PatchDiscriminator
+from tfexposure.data import packed as photos
 from tfexposure.errors import UserError
-from tfexposure.generator import UNetGenerator
-from tfexposure.natural import NaturalRestorer
+from tfexposure.paper.discriminator import PatchDiscriminator
+from tfexposure.paper.generator import UNetGenerator
 from tfexposure.perceptual import vgg19_features
 from tfexposure.training.device import (
     loop,
-    objectives,
     paper,
-    photos,
     state,
     validation,
 )

@@ -14,9 +14,9 @@ from chromium import Chromium
 from PIL import Image
 from serving_models import make_generator, picture
 
-from tfexposure import serving
-from tfexposure.photo import tiling
-from tfexposure.photo.runners import open_runner
+from tfexposure import runtime, serving
+from tfexposure.runtime import tiling
+from tfexposure.runtime.runners import open_runner
 
 pytestmark = pytest.mark.tf_only
 WEB = pathlib.Path(__file__).parents[1] / "web"
@@ -38,11 +38,11 @@ def modules():
 def model(request, tmp_path_factory):
     """A .tflite file of a fixed size."""
     generator = make_generator()
-    network = serving.network_of(generator)
+    network = runtime.network_of(generator)
     examples = [{"image": picture(SIZE, SIZE, seed=s)} for s in range(4)]
     contents = serving.convert_to_tflite(network, request.param, SIZE, examples)
     path = tmp_path_factory.mktemp("model") / f"{request.param}.tflite"
-    manifest = serving.make_manifest(network, size=SIZE)
+    manifest = runtime.make_manifest(network, size=SIZE)
     return serving.write_tflite(path, contents, manifest)
 
 
@@ -189,7 +189,7 @@ def test_the_tiles_are_those_of_python(page):
 
 @pytest.mark.parametrize("size", [(3, 5), (37, 23)], ids=str)
 def test_the_thumbnail_is_that_of_the_natural_model(page, size, monkeypatch):
-    from tfexposure import natural
+    from tfexposure import blind as natural
 
     pixels = np.round(picture(*size)[0] * 255).astype("uint8")
     pixels[:2, :2] = 255

@@ -10,7 +10,11 @@ from keras import layers, ops
 
 from tfexposure import pretrained
 from tfexposure.errors import UserError
-from tfexposure.weights import named_weights, pack_weights, read_weights
+from tfexposure.weights import (
+    named_weights,
+    pack_weights,
+    read_weights,
+)
 
 
 class Network(keras.Model):
@@ -115,9 +119,9 @@ def test_shipped_models_answer_as_before(name, repository):
 
 @pytest.mark.parametrize("name", pretrained.names())
 def test_manifests_are_strict_and_their_settings_parse(name):
-    from tfexposure.camera import Recipe
+    from tfexposure.blind.camera import Recipe
+    from tfexposure.blind.objective import NaturalWeights
     from tfexposure.config import LossConfig
-    from tfexposure.training.device.objectives import NaturalWeights
 
     def refuse(constant):
         raise AssertionError(f"{constant} is not JSON")

@@ -11,17 +11,17 @@ __version__ = "0.1.0"
 # Public name -> module that defines it.
 _PUBLIC = {
     "Config": "tfexposure.config",
-    "GammaResponse": "tfexposure.exposure",
+    "GammaResponse": "tfexposure.imaging.exposure",
     "NoiseInjection": "tfexposure.layers",
-    "PatchDiscriminator": "tfexposure.discriminator",
+    "PatchDiscriminator": "tfexposure.paper.discriminator",
     "RunDir": "tfexposure.config",
     "SpectralNormalization": "tfexposure.layers",
-    "UNetGenerator": "tfexposure.generator",
+    "UNetGenerator": "tfexposure.paper.generator",
     "correct": "tfexposure.photo",
     "inspect": "tfexposure.photo",
-    "invert": "tfexposure.exposure",
+    "invert": "tfexposure.imaging.exposure",
     "load_pretrained": "tfexposure.pretrained",
-    "overexpose": "tfexposure.exposure",
+    "overexpose": "tfexposure.imaging.exposure",
 }
 
 __all__ = ["__version__", *sorted(_PUBLIC)]

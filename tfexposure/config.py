@@ -8,10 +8,10 @@ Field names of `generator` and `discriminator` are those of the constructors.
 import dataclasses
 import difflib
 import json
-import os
 from pathlib import Path
 
 from tfexposure.errors import UserError
+from tfexposure.storage import write_atomically
 
 
 def _field(default, help, choices=None):
@@ -352,22 +352,6 @@ class RunDir:
                 )
         self.path.mkdir(parents=True, exist_ok=True)
         write_atomically(self.config_path, config.to_json())
-
-
-def write_atomically(path, content):
-    """Writes text or bytes beside `path`, then renames: never half a file."""
-    path = Path(path)
-    if isinstance(content, str):
-        content = content.encode("utf-8")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _fields(config):

@@ -4,7 +4,10 @@ import dataclasses
 
 from absl import flags
 
-from tfexposure.config import SECTIONS, Config
+from tfexposure.config import (
+    SECTIONS,
+    Config,
+)
 
 _DEFINE = {
     bool: flags.DEFINE_boolean,

@@ -45,11 +45,11 @@ def load():
     Raises:
         UserError: if there is no such model or it does not load.
     """
-    from tfexposure import serving
+    from tfexposure import runtime
 
     values = flags.FLAGS
     if values.run_dir:
-        loaded = serving.load_run(values.run_dir, values.weights, values.step)
+        loaded = runtime.load_run(values.run_dir, values.weights, values.step)
         return loaded, RunDir(values.run_dir).exports
-    loaded = serving.load_natural(values.natural_weights)
+    loaded = runtime.load_natural(values.natural_weights)
     return loaded, Path(values.natural_weights).parent

@@ -10,7 +10,10 @@ import sys
 
 from absl import app, flags
 
-from tfexposure.data import curation, curation_flags
+from tfexposure.data import (
+    curation,
+    curation_flags,
+)
 from tfexposure.errors import UserError
 
 FLAGS = flags.FLAGS

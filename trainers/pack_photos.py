@@ -16,10 +16,9 @@ from pathlib import Path
 
 from absl import app, flags
 
-from tfexposure.config import write_atomically
+from tfexposure.data import packed as photos
 from tfexposure.errors import UserError
-from tfexposure.files import list_photos
-from tfexposure.training.device import photos
+from tfexposure.storage import list_photos, write_atomically
 
 _TRAIN = flags.DEFINE_multi_string("train", [], "Folders of training photos.")
 _VALID = flags.DEFINE_multi_string("valid", [], "Folders of validation photos.")

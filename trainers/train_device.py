@@ -125,8 +125,13 @@ def _train():
 
     import keras
 
-    from tfexposure import camera
-    from tfexposure.training.device import loop, photos, state, validation
+    from tfexposure.blind import camera
+    from tfexposure.data import packed as photos
+    from tfexposure.training.device import (
+        loop,
+        state,
+        validation,
+    )
     from tfexposure.weights import read_weights
 
     state.seed_weights(_SEED.value)
@@ -190,10 +195,10 @@ def _natural():
     """Makes the trainer of the natural model, its recipe, weights, FLOPs."""
     import keras
 
-    from tfexposure import camera
-    from tfexposure.natural import NaturalRestorer
+    from tfexposure.blind import NaturalRestorer, camera
+    from tfexposure.blind import objective as objectives
     from tfexposure.perceptual import vgg19_features
-    from tfexposure.training.device import objectives, state
+    from tfexposure.training.device import state
 
     recipe = camera.Recipe(**json.loads(_RECIPE.value))
     weights = objectives.NaturalWeights(**json.loads(_WEIGHTS.value))
@@ -246,7 +251,8 @@ def _natural():
 
 def _judge(model, optimizer):
     """Makes the trainer of a model of which all but the judge stays."""
-    from tfexposure.training.device import objectives, state
+    from tfexposure.blind import objective as objectives
+    from tfexposure.training.device import state
 
     if model.arguments["stops"] is not None:
         raise UserError("--judge_only: with --stops there is nothing to judge")
@@ -263,7 +269,7 @@ def _judge(model, optimizer):
 def _discriminator(side):
     import keras
 
-    from tfexposure.discriminator import PatchDiscriminator
+    from tfexposure.paper.discriminator import PatchDiscriminator
 
     discriminator = PatchDiscriminator(filters=_FILTERS.value)
     picture = keras.KerasTensor((1, side, side, 3))
@@ -275,11 +281,14 @@ def _paper():
     """Makes the trainer of the paper's GAN, its recipe and weights."""
     import keras
 
-    from tfexposure import camera
+    from tfexposure.blind import camera
     from tfexposure.config import LossConfig
-    from tfexposure.generator import UNetGenerator
+    from tfexposure.paper.generator import UNetGenerator
     from tfexposure.perceptual import vgg19_features
-    from tfexposure.training.device import paper, state
+    from tfexposure.training.device import (
+        paper,
+        state,
+    )
 
     recipe = {"tau_fixed": 0.5} | paper.PAPER_RECIPE
     recipe = camera.Recipe(**(recipe | json.loads(_RECIPE.value)))

@@ -11,8 +11,14 @@ import sys
 
 from absl import app, flags
 
-from tfexposure import config_flags, quiet
-from tfexposure.errors import Interrupted, UserError
+from tfexposure import (
+    config_flags,
+    quiet,
+)
+from tfexposure.errors import (
+    Interrupted,
+    UserError,
+)
 
 EXIT_INTERRUPTED = 75  # EX_TEMPFAIL of sysexits.h: try again
 
@@ -33,7 +39,10 @@ def main(argv):
             print(config.to_json(), end="")
             return
         quiet.import_tensorflow(start=False)
-        from tfexposure.training import loop, strategies
+        from tfexposure.training import (
+            loop,
+            strategies,
+        )
 
         with quiet.quiet_tensorflow():
             strategies.prepare(config.train)

@@ -9,8 +9,10 @@ import dataclasses
 import os
 import posixpath
 
-from tfexposure.config import write_atomically
-from tfexposure.data.curation import Rules, judge_photo
+from tfexposure.data.curation import (
+    Rules,
+    judge_photo,
+)
 from tfexposure.data.manifest import (
     KEEP,
     MANIFEST_NAME,
@@ -18,8 +20,11 @@ from tfexposure.data.manifest import (
     VERDICTS,
     Entry,
 )
-from tfexposure.errors import UserError, import_extra
-from tfexposure.files import PHOTO_SUFFIXES
+from tfexposure.errors import (
+    UserError,
+    import_extra,
+)
+from tfexposure.storage import PHOTO_SUFFIXES, write_atomically
 
 beam = import_extra("apache_beam", "beam")
 FileSystems = import_extra("apache_beam.io.filesystems", "beam").FileSystems

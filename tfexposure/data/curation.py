@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tfexposure.config import write_atomically
 from tfexposure.data.manifest import (
     KEEP,
     MANIFEST_NAME,
@@ -34,7 +33,7 @@ from tfexposure.data.manifest import (
     read_manifest,
 )
 from tfexposure.errors import UserError
-from tfexposure.files import list_photos
+from tfexposure.storage import list_photos, write_atomically
 
 __all__ = [
     "Entry",

@@ -7,8 +7,8 @@ iterator state needs saving, and resuming costs nothing.
 
 import tensorflow as tf
 
-from tfexposure import exposure
 from tfexposure.data.sources import FilePhotos
+from tfexposure.imaging import exposure
 
 
 def training_stream(

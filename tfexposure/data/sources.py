@@ -19,7 +19,7 @@ from tfexposure.data.records import RecordPhotos
 from tfexposure.data.tfds import PREFIX as TFDS_PREFIX
 from tfexposure.data.tfds import TfdsPhotos
 from tfexposure.errors import UserError
-from tfexposure.files import list_photos
+from tfexposure.storage import list_photos
 
 # Photos that `tf.io.decode_image` cannot read.
 _NOT_FOR_TENSORFLOW = (".tif", ".tiff")

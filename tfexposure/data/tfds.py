@@ -1,7 +1,10 @@
 """TensorFlow Datasets as a source of photos: `tfds:<name>`."""
 
-from tfexposure.data.sequential import shuffled_epochs
-from tfexposure.errors import UserError, import_extra
+from tfexposure.data.epochs import shuffled_epochs
+from tfexposure.errors import (
+    UserError,
+    import_extra,
+)
 
 PREFIX = "tfds:"
 

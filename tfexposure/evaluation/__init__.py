@@ -12,7 +12,11 @@ from tfexposure.evaluation.simulation import (
     find_photos,
     read_photo,
 )
-from tfexposure.evaluation.table import summarize, to_markdown, write_results
+from tfexposure.evaluation.table import (
+    summarize,
+    to_markdown,
+    write_results,
+)
 
 __all__ = [
     "Evaluation",

@@ -5,10 +5,18 @@ import dataclasses
 import numpy as np
 from keras import ops
 
-from tfexposure import baselines, exposure, metrics
+from tfexposure import metrics
 from tfexposure.errors import UserError
-from tfexposure.evaluation.simulation import read_photo, to_uint8
-from tfexposure.photo import runners, thumbnails
+from tfexposure.evaluation import baselines
+from tfexposure.evaluation.simulation import (
+    read_photo,
+    to_uint8,
+)
+from tfexposure.imaging import exposure
+from tfexposure.runtime import (
+    runners,
+    thumbnails,
+)
 
 INPUT = "input"
 INVERSE_KNOWN = "inverse (known tau)"

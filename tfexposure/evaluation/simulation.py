@@ -9,11 +9,11 @@ import numpy as np
 from keras import ops
 from PIL import Image, ImageOps
 
-from tfexposure import exposure
 from tfexposure.data.manifest import kept_photos
 from tfexposure.errors import UserError
-from tfexposure.files import list_photos
+from tfexposure.imaging import exposure
 from tfexposure.metrics import clipped_region
+from tfexposure.storage import list_photos
 
 
 @dataclasses.dataclass(frozen=True)

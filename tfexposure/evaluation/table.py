@@ -1,7 +1,6 @@
 """An evaluation as a table: Markdown for people, JSON for programs."""
 
 import dataclasses
-import json
 import math
 from pathlib import Path
 
@@ -9,8 +8,8 @@ import numpy as np
 from keras import ops
 
 from tfexposure import metrics
-from tfexposure.config import write_atomically
 from tfexposure.evaluation.measure import FIDELITY_NAMES
+from tfexposure.storage import to_json, write_atomically
 
 _SPLITS = 10
 
@@ -161,13 +160,8 @@ def write_results(path, evaluation, summary):
         path.with_name(path.name + ".json"),
     )
     write_atomically(written[0], to_markdown(summary))
-    write_atomically(written[1], dump_json({**summary, "per_photo": photos}))
+    write_atomically(written[1], to_json({**summary, "per_photo": photos}))
     return written
-
-
-def dump_json(values):
-    """Returns strict JSON text: NaN and infinity become null."""
-    return json.dumps(_finite(values), indent=1, allow_nan=False) + "\n"
 
 
 def format_number(value, digits):
@@ -194,16 +188,6 @@ def _score(probabilities):
 def _mean(values):
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else math.nan
-
-
-def _finite(value):
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float | np.floating):
-        return float(value) if math.isfinite(value) else None
-    return value
 
 
 def _line(cells):

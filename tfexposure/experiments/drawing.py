@@ -9,7 +9,7 @@ import io
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from tfexposure.config import write_atomically
+from tfexposure.storage import write_atomically
 
 INK = (34, 34, 34)
 PALE = (120, 120, 120)

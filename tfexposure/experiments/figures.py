@@ -7,10 +7,10 @@ Each function takes photos that are already cut to one size, float32
 import numpy as np
 from keras import ops
 
-from tfexposure import exposure
 from tfexposure.evaluation import Simulation
 from tfexposure.experiments import drawing
-from tfexposure.luminance import LUMINANCE_WEIGHTS
+from tfexposure.imaging import exposure
+from tfexposure.imaging.luminance import LUMINANCE_WEIGHTS
 
 # Figure 8's last row and the paper's example of a random threshold.
 _RANDOM_TAU = 0.69

@@ -9,10 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from tfexposure import evaluation
-from tfexposure.config import write_atomically
 from tfexposure.data.curation import curate
 from tfexposure.errors import UserError
-from tfexposure.evaluation.table import dump_json
 from tfexposure.experiments import (
     catalogue,
     drawing,
@@ -23,6 +21,7 @@ from tfexposure.experiments import (
 )
 from tfexposure.experiments.profiles import Profile
 from tfexposure.metrics import classifiers
+from tfexposure.storage import to_json, write_atomically
 
 _FIGURE_PHOTOS = 3
 _TFDS = "tfds:"
@@ -343,7 +342,7 @@ def _write(experiment, text, result, settings):
     write_atomically(paths[0], text)
     write_atomically(
         paths[1],
-        dump_json(
+        to_json(
             {
                 "experiment": experiment,
                 "profile": settings.profile.name,

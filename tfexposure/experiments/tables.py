@@ -4,7 +4,10 @@ import itertools
 
 import numpy as np
 
-from tfexposure import evaluation, metrics
+from tfexposure import (
+    evaluation,
+    metrics,
+)
 from tfexposure.evaluation.measure import (
     INPUT,
     INVERSE_BLIND,
@@ -12,7 +15,10 @@ from tfexposure.evaluation.measure import (
     Evaluation,
 )
 from tfexposure.evaluation.simulation import read_photo
-from tfexposure.experiments import catalogue, statistics
+from tfexposure.experiments import (
+    catalogue,
+    statistics,
+)
 
 # Compared with the paper; the first needs a classifier.
 PUBLISHED = ("score", *metrics.FEATURES)

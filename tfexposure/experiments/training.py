@@ -15,8 +15,8 @@ import sys
 import time
 from pathlib import Path
 
-from tfexposure.config import write_atomically
 from tfexposure.errors import UserError
+from tfexposure.storage import write_atomically
 
 _RECORD = "reproduce.json"
 

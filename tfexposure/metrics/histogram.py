@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfexposure.luminance import LUMINANCE_WEIGHTS
+from tfexposure.imaging.luminance import LUMINANCE_WEIGHTS
 
 FEATURES = ("luminance", "contrast", "saturation")
 BINS = 32

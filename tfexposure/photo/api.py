@@ -6,12 +6,22 @@ import pathlib
 
 import numpy as np
 
-from tfexposure.photo import batch, colour, inspection, orientation
-from tfexposure.photo.correcting import Settings, correct_photo
-from tfexposure.photo.decode import read_photo
-from tfexposure.photo.photo import Photo
-from tfexposure.photo.rows import Rows
-from tfexposure.photo.runners import open_runner
+from tfexposure.photo import (
+    batch,
+    inspection,
+)
+from tfexposure.photo.correcting import (
+    Settings,
+    correct_photo,
+)
+from tfexposure.photo.io import (
+    colour,
+    orientation,
+)
+from tfexposure.photo.io.decode import read_photo
+from tfexposure.photo.io.photo import Photo
+from tfexposure.photo.io.pixel_buffer import Rows
+from tfexposure.runtime.runners import open_runner
 
 _IMAGE_MODES = ("L", "LA", "RGB", "RGBA", "I;16")
 

@@ -10,17 +10,23 @@ import threading
 import time
 
 from tfexposure.errors import UserError
-from tfexposure.photo import encode, formats
 from tfexposure.photo.correcting import correct_photo
-from tfexposure.photo.decode import read_photo
-from tfexposure.photo.outcomes import (
+from tfexposure.photo.io import (
+    encode,
+    formats,
+)
+from tfexposure.photo.io.decode import read_photo
+from tfexposure.photo.io.photo import (
+    Limits,
+    Photo,
+)
+from tfexposure.photo.results import (
     CORRECTED,
     FAILED,
     SKIPPED,
     UNCHANGED,
     Outcome,
 )
-from tfexposure.photo.photo import Limits, Photo
 
 # What may be worked on at the same time: photos of this many pixels together
 # inside the network, files of this many bytes together in memory. Whatever is

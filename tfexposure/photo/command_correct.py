@@ -5,12 +5,29 @@ import pathlib
 import sys
 
 from tfexposure.errors import UserError
-from tfexposure.photo import batch, formats, outcomes, report
-from tfexposure.photo.correcting import Settings, correct_photo
-from tfexposure.photo.decode import read_photo
-from tfexposure.photo.photo import MAX_BYTES, MAX_PIXELS, Limits
+from tfexposure.photo import (
+    batch,
+    report,
+)
+from tfexposure.photo import (
+    results as outcomes,
+)
+from tfexposure.photo.correcting import (
+    Settings,
+    correct_photo,
+)
+from tfexposure.photo.io import formats
+from tfexposure.photo.io.decode import read_photo
+from tfexposure.photo.io.photo import (
+    MAX_BYTES,
+    MAX_PIXELS,
+    Limits,
+)
 from tfexposure.photo.progress import Progress
-from tfexposure.photo.runners import MODEL_KINDS, open_runner
+from tfexposure.runtime.runners import (
+    MODEL_KINDS,
+    open_runner,
+)
 
 _EPILOG = """\
 exit status: 0 if every photo was corrected, left as it is or skipped; 1 if

@@ -6,10 +6,14 @@ import pathlib
 import sys
 
 from tfexposure.errors import UserError
-from tfexposure.photo import api, batch, overlay
+from tfexposure.photo import (
+    api,
+    batch,
+    overlay,
+)
 from tfexposure.photo.command_correct import add_limits
-from tfexposure.photo.decode import read_photo
-from tfexposure.photo.photo import Limits
+from tfexposure.photo.io.decode import read_photo
+from tfexposure.photo.io.photo import Limits
 
 _EPILOG = """\
 verdicts: "well exposed": nothing to do; "recoverable by

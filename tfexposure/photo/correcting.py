@@ -6,8 +6,19 @@ import functools
 import numpy as np
 
 from tfexposure.errors import UserError
-from tfexposure.photo import colour, guided, inspection, thumbnails, tiling
-from tfexposure.photo.rows import STRIP_ROWS, Rows
+from tfexposure.photo import inspection
+from tfexposure.photo.io import colour
+from tfexposure.photo.io.pixel_buffer import (
+    STRIP_ROWS,
+    Rows,
+)
+from tfexposure.runtime import (
+    coefficient_grid as guided,
+)
+from tfexposure.runtime import (
+    thumbnails,
+    tiling,
+)
 
 # Feathering of --highlights_only: clipped pixels grow by `_GROW`, then two
 # box means of radius `_SOFTEN` make a slope of that width around them.

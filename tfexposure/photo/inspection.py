@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from tfexposure.photo import colour
+from tfexposure.photo.io import colour
 
 # A channel from here on is called clipped: JPEG ripples keep white regions
 # from being 255 throughout.

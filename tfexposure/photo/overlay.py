@@ -3,7 +3,8 @@
 import numpy as np
 from PIL import Image
 
-from tfexposure.photo import encode, inspection
+from tfexposure.photo import inspection
+from tfexposure.photo.io import encode
 
 # The overlay is for looking at: its longer side in pixels.
 _SIDE = 1600

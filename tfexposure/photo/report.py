@@ -9,8 +9,23 @@ import threading
 import numpy as np
 from PIL import Image
 
-from tfexposure.photo import colour, encode, outcomes, overlay
-from tfexposure.photo.report_page import CARD, FOOT, HEAD, SLIDER, STILL
+from tfexposure.photo import (
+    overlay,
+)
+from tfexposure.photo import (
+    results as outcomes,
+)
+from tfexposure.photo.io import (
+    colour,
+    encode,
+)
+from tfexposure.photo.report_page import (
+    CARD,
+    FOOT,
+    HEAD,
+    SLIDER,
+    STILL,
+)
 
 # Longer side of the pictures on the page, in pixels, and their quality:
 # about 200 kB a photo.

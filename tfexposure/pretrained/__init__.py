@@ -78,7 +78,7 @@ def build(kind, arguments):
         UserError: if there is no such class.
     """
     if kind == "NaturalRestorer":
-        from tfexposure.natural import NaturalRestorer
+        from tfexposure.blind import NaturalRestorer
 
         model = NaturalRestorer(**arguments)
         model.build()
@@ -86,7 +86,7 @@ def build(kind, arguments):
     if kind == "UNetGenerator":
         import keras
 
-        from tfexposure.generator import UNetGenerator
+        from tfexposure.paper.generator import UNetGenerator
 
         model = UNetGenerator(**arguments)
         model(keras.KerasTensor((1, 64, 64, 3)))

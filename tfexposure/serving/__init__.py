@@ -7,12 +7,6 @@ import importlib
 
 # Public name -> module that defines it.
 _PUBLIC = {
-    "load_generator": "tfexposure.serving.restoring",
-    "load_natural": "tfexposure.serving.restoring",
-    "load_run": "tfexposure.serving.restoring",
-    "fold": "tfexposure.serving.folding",
-    "network_of": "tfexposure.serving.network",
-    "make_manifest": "tfexposure.serving.manifest",
     "export_saved_model": "tfexposure.serving.saved_model",
     "convert_to_tflite": "tfexposure.serving.tflite",
     "write_tflite": "tfexposure.serving.tflite",

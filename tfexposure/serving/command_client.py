@@ -8,7 +8,7 @@ from PIL import Image
 
 from tfexposure.errors import UserError
 from tfexposure.photo import command_correct
-from tfexposure.photo.runners import Runner
+from tfexposure.runtime.runners import Runner
 from tfexposure.serving.client import CLIENTS
 
 _EPILOG = """\

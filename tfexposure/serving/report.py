@@ -6,9 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from tfexposure.quiet import quiet_tensorflow
-from tfexposure.serving import lite, scoring, tflite
-from tfexposure.serving.manifest import make_manifest
-from tfexposure.serving.network import network_of
+from tfexposure.runtime import lite
+from tfexposure.runtime.manifest import make_manifest
+from tfexposure.runtime.network import network_of
+from tfexposure.serving import (
+    scoring,
+    tflite,
+)
 
 
 class Examples:

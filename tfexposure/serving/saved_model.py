@@ -7,10 +7,13 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfexposure.errors import UserError
-from tfexposure.serving import manifest as manifests
-from tfexposure.serving import pictures
-from tfexposure.serving.network import Network, network_of
-from tfexposure.serving.tiles import restore_whole
+from tfexposure.runtime import manifest as manifests
+from tfexposure.runtime.network import (
+    Network,
+    network_of,
+)
+from tfexposure.runtime.tiles import restore_whole
+from tfexposure.serving import image_codec as pictures
 from tfexposure.serving.warmup import write_warmup
 
 MAX_PIXELS = 100_000_000

@@ -7,9 +7,12 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from tfexposure.errors import UserError
-from tfexposure.exposure import get_response, overexpose
-from tfexposure.files import list_photos
-from tfexposure.serving.lite import LiteModel
+from tfexposure.imaging.exposure import (
+    get_response,
+    overexpose,
+)
+from tfexposure.runtime.lite import LiteModel
+from tfexposure.storage import list_photos
 
 
 def read_examples(folder, side: int, limit: int = 64) -> list:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from tfexposure.config import write_atomically
 from tfexposure.errors import UserError
-from tfexposure.serving import lite
-from tfexposure.serving import manifest as manifests
-from tfexposure.serving.network import Network
+from tfexposure.runtime import lite
+from tfexposure.runtime import manifest as manifests
+from tfexposure.runtime.network import Network
+from tfexposure.storage import write_atomically
 
 # Precision -> least PSNR against Keras, in dB, that a file is good for. 40 dB
 # is where 8-bit pictures stop looking alike; a float32 file loses nothing.

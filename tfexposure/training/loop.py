@@ -7,14 +7,24 @@ import re
 
 import tensorflow as tf
 
-from tfexposure.config import RunDir, write_atomically
+from tfexposure.config import (
+    RunDir,
+)
 from tfexposure.data.pipeline import training_stream
-from tfexposure.data.sources import FilePhotos, open_photos, unreadable
-from tfexposure.errors import Interrupted, UserError
+from tfexposure.data.sources import (
+    FilePhotos,
+    open_photos,
+    unreadable,
+)
+from tfexposure.errors import (
+    Interrupted,
+    UserError,
+)
 from tfexposure.layers import seed_noise
+from tfexposure.paper.objective import load_features
+from tfexposure.storage import write_atomically
 from tfexposure.training.checkpoints import Checkpoints
 from tfexposure.training.monitor import Monitor
-from tfexposure.training.objective import load_features
 from tfexposure.training.record import write_record
 from tfexposure.training.state import create_state
 from tfexposure.training.step import make_train_step

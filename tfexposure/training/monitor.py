@@ -9,9 +9,9 @@ import tensorflow as tf
 from absl import logging
 from tensorboard.plugins.hparams import api as hparams
 
-from tfexposure import exposure
-from tfexposure.config import write_atomically
+from tfexposure.imaging import exposure
 from tfexposure.layers import spectral_norms
+from tfexposure.storage import write_atomically
 
 # The discriminator's accuracy beyond which it teaches nothing, and how many
 # reports in a row make it worth a warning.

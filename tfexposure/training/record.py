@@ -13,7 +13,7 @@ import tensorflow as tf
 from absl import logging
 
 import tfexposure
-from tfexposure.config import write_atomically
+from tfexposure.storage import write_atomically
 
 FILE_NAME = "run.json"
 

@@ -5,9 +5,9 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from tfexposure.discriminator import PatchDiscriminator
-from tfexposure.generator import UNetGenerator
 from tfexposure.layers import seed_noise
+from tfexposure.paper.discriminator import PatchDiscriminator
+from tfexposure.paper.generator import UNetGenerator
 
 _POLICIES = {
     "float32": "float32",

@@ -3,8 +3,11 @@
 import tensorflow as tf
 
 from tfexposure.errors import UserError
-from tfexposure.layers import spectral_norms, update_spectral_norms
-from tfexposure.training.objective import compute_losses
+from tfexposure.layers import (
+    spectral_norms,
+    update_spectral_norms,
+)
+from tfexposure.paper.objective import compute_losses
 
 # After this many good steps a float16 run doubles its loss scale.
 GOOD_STEPS = 2000

@@ -5,11 +5,16 @@ import json
 import math
 import os
 
-from tfexposure.config import write_atomically
 from tfexposure.data.pipeline import training_stream
 from tfexposure.data.sources import open_photos
-from tfexposure.metrics.fidelity import PSNR, SSIM, MeanL1, clipped_region
+from tfexposure.metrics.fidelity import (
+    PSNR,
+    SSIM,
+    MeanL1,
+    clipped_region,
+)
 from tfexposure.metrics.histogram import HistogramSimilarity
+from tfexposure.storage import write_atomically
 
 _MOST_PHOTOS = 64
 _BATCH = 8

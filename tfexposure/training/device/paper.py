@@ -2,8 +2,8 @@
 
 from keras import ops
 
-from tfexposure import camera
-from tfexposure.training.objective import compute_losses
+from tfexposure.blind import camera
+from tfexposure.paper.objective import compute_losses
 
 # The paper's own simulation: a power law, no white balance, noise or JPEG.
 PAPER_RECIPE = {

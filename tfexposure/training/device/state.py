@@ -13,9 +13,9 @@ import random
 import keras
 import numpy as np
 
-from tfexposure.config import write_atomically
 from tfexposure.errors import UserError
 from tfexposure.layers import update_spectral_norms
+from tfexposure.storage import write_atomically
 
 
 def seed_weights(seed):

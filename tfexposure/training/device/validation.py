@@ -10,8 +10,8 @@ import io
 import numpy as np
 from PIL import Image
 
-from tfexposure.luminance import LUMINANCE_WEIGHTS
-from tfexposure.training.device import photos
+from tfexposure.data import packed as photos
+from tfexposure.imaging.luminance import LUMINANCE_WEIGHTS
 
 # As most photos of the benchmark: what the network sees of them is reduced
 # after they were overexposed, as it is of real ones.

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from tfexposure.photo.rows import Rows
+from tfexposure.photo.io.pixel_buffer import Rows
 
 # Stated in docs/correct.md; `--max_pixels` and `--max_bytes` change them.
 MAX_PIXELS = 250_000_000

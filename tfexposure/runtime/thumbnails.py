@@ -3,7 +3,7 @@
 import numpy as np
 
 # Values between which a channel of the whole photo goes over to clipped, as
-# `tfexposure.natural.with_clip_share` has it.
+# `tfexposure.blind.with_clip_share` has it.
 _SHARE_FROM, _SHARE_TO = 0.97, 0.995
 
 
@@ -17,7 +17,7 @@ def make_thumbnail(strips, height, width, runner):
         runner: has `thumbnail` and `thumbnail_channels`.
 
     Returns:
-        float32 (T, T, 3), or (T, T, 9) as `tfexposure.natural.thumbnails_of`
+        float32 (T, T, 3), or (T, T, 9) as `tfexposure.blind.thumbnails_of`
         makes it: means, shares of clipped pixels, single pixels.
     """
     side = runner.thumbnail

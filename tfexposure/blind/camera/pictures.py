@@ -3,7 +3,10 @@
 import numpy as np
 from keras import ops
 
-from tfexposure.camera.jpeg import jpeg, per_photo
+from tfexposure.blind.camera.jpeg import (
+    jpeg,
+    per_photo,
+)
 
 
 def expose(photos, cameras):

@@ -14,9 +14,12 @@ import zipfile
 import numpy as np
 
 from tfexposure import pretrained
-from tfexposure.errors import UserError, import_extra
-from tfexposure.photo.guided import GuideSpec
+from tfexposure.errors import (
+    UserError,
+    import_extra,
+)
 from tfexposure.quiet import import_tensorflow
+from tfexposure.runtime.coefficient_grid import GuideSpec
 
 # For models that carry no manifest: above the 102 pixels measured for the
 # default U-Net from any pixel, and a multiple of its stride.
@@ -252,9 +255,9 @@ class GeneratorRunner(Runner):
 
     def __init__(self, load, origin):
         tensorflow = import_tensorflow()
-        from tfexposure import serving
+        from tfexposure import runtime
 
-        network = serving.network_of(load())
+        network = runtime.network_of(load())
         self.stride = network.stride
         self.exact_tiles = network.halo is not None
         self.halo = network.halo or 0
@@ -324,7 +327,7 @@ def open_runner(model=None):
 
 
 def _load_run(folder):
-    from tfexposure.serving import load_generator
+    from tfexposure.runtime.runs import load_generator
 
     return load_generator(folder)
 

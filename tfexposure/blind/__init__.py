@@ -15,16 +15,24 @@ The thumbnail's share is computed once per photo; the rest has a finite
 support and no statistics of the picture, so tiles join exactly.
 """
 
-from tfexposure.natural.curve import (
+from tfexposure.blind.camera_statistics import (
+    LEVELS,
+    by_level,
+    camera_evidence,
+)
+from tfexposure.blind.global_encoder import (
+    JudgedSummary,
+    PhotoCode,
+    PhotoSummary,
+)
+from tfexposure.blind.local_unet import ClipFiller
+from tfexposure.blind.restorer import NaturalRestorer
+from tfexposure.blind.tone_curve import (
     KNOTS,
     clip_mask,
     tone_curve,
 )
-from tfexposure.natural.evidence import LEVELS, by_level, camera_evidence
-from tfexposure.natural.filler import ClipFiller
-from tfexposure.natural.restorer import NaturalRestorer
-from tfexposure.natural.summary import JudgedSummary, PhotoCode, PhotoSummary
-from tfexposure.natural.thumbnail import (
+from tfexposure.imaging.thumbnail import (
     SHARE_FROM,
     SHARE_TO,
     THUMBNAIL_CHANNELS,

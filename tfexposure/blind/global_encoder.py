@@ -3,10 +3,16 @@
 import keras
 from keras import layers, ops
 
+from tfexposure.blind.camera_statistics import (
+    camera_evidence,
+    histograms,
+)
+from tfexposure.blind.local_unet import conv
+from tfexposure.blind.tone_curve import (
+    KNOTS,
+    clip_mask,
+)
 from tfexposure.layers import register
-from tfexposure.natural.curve import KNOTS, clip_mask
-from tfexposure.natural.evidence import camera_evidence, histograms
-from tfexposure.natural.filler import conv
 
 # How sharply the answer goes over from one kind of photo to the other
 # (BUILD_NOTES.md has the figures of other choices).

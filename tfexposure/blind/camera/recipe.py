@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from tfexposure.camera.response import (
+from tfexposure.blind.camera.response import (
     TABLE_SIZE,
     camera_response,
     exposure_tables,

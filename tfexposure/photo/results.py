@@ -4,7 +4,7 @@ import dataclasses
 import json
 import shutil
 
-from tfexposure.photo import encode
+from tfexposure.photo.io import encode
 
 CORRECTED, UNCHANGED = "corrected", "unchanged"
 SKIPPED, FAILED = "skipped", "failed"

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from tfexposure.errors import UserError
-from tfexposure.luminance import LUMINANCE_WEIGHTS
+from tfexposure.imaging.luminance import LUMINANCE_WEIGHTS
 
 # What a training photo may have: the paper's rule (1 % at 250 and above) would
 # drop every lamp and bright sky, and whites that stay white must be learnt.

@@ -7,7 +7,10 @@ is possible for a photo of unknown history. Clipped areas stay flat.
 
 from keras import ops
 
-from tfexposure.exposure import GAMMA_2_2, invert
+from tfexposure.imaging.exposure import (
+    GAMMA_2_2,
+    invert,
+)
 from tfexposure.metrics.fidelity import CLIP_LEVEL
 
 # Stops of overexposure = 2.7 sqrt(share of pixels with a clipped channel)

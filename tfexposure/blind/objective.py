@@ -8,13 +8,16 @@ import dataclasses
 
 from keras import ops
 
-from tfexposure import camera
+from tfexposure.blind import (
+    camera,
+    thumbnails_of,
+    tone_curve,
+)
+from tfexposure.imaging.luminance import LUMINANCE_WEIGHTS
 from tfexposure.losses import (
     least_squares_discriminator_loss,
     least_squares_generator_loss,
 )
-from tfexposure.luminance import LUMINANCE_WEIGHTS
-from tfexposure.natural import thumbnails_of, tone_curve
 from tfexposure.perceptual import perceptual_loss
 
 

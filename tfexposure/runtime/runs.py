@@ -6,10 +6,10 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from tfexposure.blind import NaturalRestorer
 from tfexposure.config import RunDir
 from tfexposure.errors import UserError
-from tfexposure.generator import UNetGenerator
-from tfexposure.natural import NaturalRestorer
+from tfexposure.paper.generator import UNetGenerator
 
 WEIGHTS = ("averaged", "live")
 SHIPPED = "shipped"

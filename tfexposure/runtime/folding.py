@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from tfexposure.generator import UNetGenerator
+from tfexposure.paper.generator import UNetGenerator
 
 
 def fold(generator: UNetGenerator) -> UNetGenerator:

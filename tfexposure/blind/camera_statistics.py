@@ -7,7 +7,7 @@ one by one.
 
 from keras import ops
 
-from tfexposure.luminance import LUMINANCE_WEIGHTS
+from tfexposure.imaging.luminance import LUMINANCE_WEIGHTS
 
 # Narrow near black and white.
 LEVELS = (0.0, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45)

@@ -9,10 +9,23 @@ import warnings
 
 import numpy as np
 
-from tfexposure.errors import UserError, import_extra
-from tfexposure.photo import deep_tiff, formats, jpeg, orientation, png, tiff
-from tfexposure.photo.photo import Limits, Photo
-from tfexposure.photo.rows import Rows
+from tfexposure.errors import (
+    UserError,
+    import_extra,
+)
+from tfexposure.photo.io import (
+    deep_tiff,
+    formats,
+    jpeg,
+    orientation,
+    png,
+    tiff,
+)
+from tfexposure.photo.io.photo import (
+    Limits,
+    Photo,
+)
+from tfexposure.photo.io.pixel_buffer import Rows
 
 _PLUGINS = {
     "jpeg": ("JpegImagePlugin", "JpegImageFile"),

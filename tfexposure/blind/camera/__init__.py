@@ -19,10 +19,18 @@ well-exposed photo lies near middle grey, that of an overexposed one in a narrow
 range as well. `benchmarks/recipe.py` compares them with real brackets.
 """
 
-from tfexposure.camera.jpeg import jpeg
-from tfexposure.camera.pictures import add_glow, expose, look_up, white_noise
-from tfexposure.camera.recipe import Recipe, draw_cameras
-from tfexposure.camera.response import (
+from tfexposure.blind.camera.jpeg import jpeg
+from tfexposure.blind.camera.pictures import (
+    add_glow,
+    expose,
+    look_up,
+    white_noise,
+)
+from tfexposure.blind.camera.recipe import (
+    Recipe,
+    draw_cameras,
+)
+from tfexposure.blind.camera.response import (
     TABLE_SIZE,
     camera_response,
     exposure_tables,

@@ -5,14 +5,27 @@ import math
 import keras
 from keras import ops
 
-from tfexposure.layers import pad_to_multiple, register
-from tfexposure.natural.curve import clip_mask, tone_curve, white_mask
-from tfexposure.natural.filler import ClipFiller, enlarge
-from tfexposure.natural.summary import JudgedSummary, PhotoSummary
-from tfexposure.natural.thumbnail import (
+from tfexposure.blind.global_encoder import (
+    JudgedSummary,
+    PhotoSummary,
+)
+from tfexposure.blind.local_unet import (
+    ClipFiller,
+    enlarge,
+)
+from tfexposure.blind.tone_curve import (
+    clip_mask,
+    tone_curve,
+    white_mask,
+)
+from tfexposure.imaging.thumbnail import (
     THUMBNAIL_CHANNELS,
     THUMBNAIL_SIZE,
     thumbnails_of,
+)
+from tfexposure.layers import (
+    pad_to_multiple,
+    register,
 )
 
 # Exponent of eq. (10), from light to display values.

@@ -7,9 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfexposure.field_of_view import tile_halo
-from tfexposure.generator import UNetGenerator
-from tfexposure.natural import (
+from tfexposure.blind import (
     KNOTS,
     SHARE_FROM,
     SHARE_TO,
@@ -17,7 +15,9 @@ from tfexposure.natural import (
     THUMBNAIL_SIZE,
     NaturalRestorer,
 )
-from tfexposure.serving.folding import fold
+from tfexposure.paper.field_of_view import tile_halo
+from tfexposure.paper.generator import UNetGenerator
+from tfexposure.runtime.folding import fold
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ import struct
 import numpy as np
 
 from tfexposure.errors import UserError
-from tfexposure.photo import tiff
+from tfexposure.photo.io import tiff
 
 _RAW_TAGS = {50706: "DNG", 33421: "colour filter array"}
 

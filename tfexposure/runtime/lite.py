@@ -2,7 +2,10 @@
 
 import numpy as np
 
-from tfexposure.errors import UserError, import_extra
+from tfexposure.errors import (
+    UserError,
+    import_extra,
+)
 
 # Operations that mean that weights were lost, or that plain LiteRT lacks.
 _FORBIDDEN = ("Flex", "READ_VARIABLE", "VAR_HANDLE", "CUSTOM")

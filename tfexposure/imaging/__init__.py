@@ -1,0 +1,1 @@
+"""The pixel formulas of exposure, each once."""

@@ -1,0 +1,1 @@
+"""The paper's GAN: generator, discriminator, and what they are trained on."""

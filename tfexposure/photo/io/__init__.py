@@ -1,0 +1,1 @@
+"""Files in, files out: pixels and all that a photo says about itself."""

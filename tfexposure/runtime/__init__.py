@@ -1,0 +1,32 @@
+"""One way to open and run a model, whatever file it comes in.
+
+Names are imported on first use: most runtimes need no TensorFlow.
+"""
+
+import importlib
+
+# Public name -> module that defines it.
+_PUBLIC = {
+    "load_generator": "tfexposure.runtime.runs",
+    "load_natural": "tfexposure.runtime.runs",
+    "load_run": "tfexposure.runtime.runs",
+    "fold": "tfexposure.runtime.folding",
+    "network_of": "tfexposure.runtime.network",
+    "make_manifest": "tfexposure.runtime.manifest",
+}
+
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name):
+    if name not in _PUBLIC:
+        raise AttributeError(
+            f"module 'tfexposure.runtime' has no attribute {name!r}"
+        )
+    value = getattr(importlib.import_module(_PUBLIC[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return __all__

@@ -1,0 +1,73 @@
+"""Files: whole or not at all, strict JSON, photos in folders."""
+
+import json
+import math
+import numbers
+import os
+from pathlib import Path
+
+PHOTO_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+)
+
+
+def list_photos(folder):
+    """Returns the photos below a folder, sorted by their relative path.
+
+    Photos are told by their suffix (`PHOTO_SUFFIXES`, any case). Hidden files
+    and hidden folders are left out.
+
+    Args:
+        folder: the folder to search, with its sub-folders.
+
+    Returns:
+        A list of relative POSIX paths, as `str`.
+    """
+    found = []
+    for here, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if (
+                not name.startswith(".")
+                and Path(name).suffix.lower() in PHOTO_SUFFIXES
+            ):
+                found.append(Path(here, name).relative_to(folder).as_posix())
+    return sorted(found)
+
+
+def write_atomically(path, content):
+    """Writes text or bytes beside `path`, then renames: never half a file."""
+    path = Path(path)
+    if isinstance(content, str):
+        content = content.encode("utf-8")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def to_json(values, indent=2):
+    """Returns strict JSON text: NaN and infinity become null.
+
+    Args:
+        values: nested dicts, lists and plain values; numbers of NumPy too.
+        indent: int, spaces a level.
+    """
+    return json.dumps(_finite(values), indent=indent, allow_nan=False) + "\n"
+
+
+def _finite(value):
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, numbers.Real) and not isinstance(
+        value, numbers.Integral
+    ):
+        return float(value) if math.isfinite(value) else None
+    return value
