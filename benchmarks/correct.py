@@ -66,9 +66,9 @@ def product(model, folder, target):
     work = batch.Batch(
         runner, Settings(force=True), batch.Output(overwrite=True)
     )
-    outcomes = work.run(jobs)
+    results = work.run(jobs)
     seconds = time.perf_counter() - start
-    errors = [outcome.error for outcome in outcomes if outcome.error]
+    errors = [result.error for result in results if result.error]
     if errors:
         raise SystemExit("\n".join(errors))
     return seconds, base

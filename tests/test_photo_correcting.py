@@ -20,7 +20,7 @@ from tfexposure.photo.io import (
     decode,
 )
 from tfexposure.photo.io.photo import Photo
-from tfexposure.photo.io.pixel_buffer import Rows
+from tfexposure.photo.io.pixel_buffer import PixelBuffer
 from tfexposure.runtime import (
     thumbnails,
     tiling,
@@ -34,7 +34,7 @@ def noise(height, width, channels=3, dtype=np.uint8, seed=0):
 
 
 def photo_of(pixels, **fields):
-    return Photo("test", Rows.of_array(pixels), "png", **fields)
+    return Photo("test", PixelBuffer.of_array(pixels), "png", **fields)
 
 
 def corrected(pixels, runner, want_mask=False, **settings):
@@ -48,9 +48,9 @@ def corrected(pixels, runner, want_mask=False, **settings):
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (257, 3), (203, 331)])
 def test_tiled_equals_untiled(size):
     pixels = noise(*size)
-    whole = corrected(pixels, Blur(), tile=0).rows.array()
+    whole = corrected(pixels, Blur(), tile=0).pixels.array()
     for tile in (64, 100):
-        tiled = corrected(pixels, Blur(), tile=tile).rows.array()
+        tiled = corrected(pixels, Blur(), tile=tile).pixels.array()
         assert np.array_equal(tiled, whole)
     assert whole.shape == pixels.shape
 
@@ -59,8 +59,8 @@ def test_too_small_a_halo_is_seen_by_this_test():
     pixels = noise(203, 331)
     runner = Blur()
     runner.halo = 4
-    whole = corrected(pixels, runner, tile=0).rows.array()
-    tiled = corrected(pixels, runner, tile=64).rows.array()
+    whole = corrected(pixels, runner, tile=0).pixels.array()
+    tiled = corrected(pixels, runner, tile=64).pixels.array()
     assert not np.array_equal(tiled, whole)
 
 
@@ -84,10 +84,10 @@ def test_windows_all_have_one_size_and_lie_inside():
 @pytest.mark.parametrize("size", [(40, 50), (64, 64), (150, 97)])
 def test_fixed_window_models_run_on_any_size(size):
     pixels = noise(*size)
-    answer = corrected(pixels, Blur(fixed_size=(64, 64))).rows.array()
+    answer = corrected(pixels, Blur(fixed_size=(64, 64))).pixels.array()
     assert answer.shape == pixels.shape
     if min(size) >= 64 and all(n % 4 == 0 for n in size):
-        whole = corrected(pixels, Blur(), tile=0).rows.array()
+        whole = corrected(pixels, Blur(), tile=0).pixels.array()
         assert np.array_equal(answer, whole)
 
 
@@ -106,18 +106,18 @@ def test_large_photos_are_tiled_without_being_asked():
 
 def test_spilled_rows_give_the_same_answer(monkeypatch):
     pixels = noise(203, 131)
-    whole = corrected(pixels, Blur(), tile=64).rows.array()
+    whole = corrected(pixels, Blur(), tile=64).pixels.array()
     monkeypatch.setattr("tfexposure.photo.io.pixel_buffer.SPILL_PIXELS", 100)
     spilled = corrected(pixels, Blur(), tile=64, want_mask=True)
-    assert spilled.rows.spilled and spilled.invented.spilled
-    assert np.array_equal(spilled.rows.array(), whole)
+    assert spilled.pixels.spilled and spilled.invented.spilled
+    assert np.array_equal(spilled.pixels.array(), whole)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_strength_mixes_and_zero_is_the_input(dtype):
     pixels = noise(20, 30, dtype=dtype)
     full, half, none = (
-        corrected(pixels, Gain(0.5), strength=s).rows.array()
+        corrected(pixels, Gain(0.5), strength=s).pixels.array()
         for s in (1, 0.5, 0)
     )
     assert np.array_equal(full, np.rint(pixels.astype(np.float32) * 0.5))
@@ -128,23 +128,23 @@ def test_strength_mixes_and_zero_is_the_input(dtype):
 def test_16_bits_are_not_cut_to_8():
     pixels = np.arange(65536, dtype=np.uint16).reshape(128, 512, 1)
     pixels = np.repeat(pixels, 3, -1)
-    answer = corrected(pixels, Gain(0.9)).rows.array()
+    answer = corrected(pixels, Gain(0.9)).pixels.array()
     assert len(np.unique(answer)) > 58000
     assert np.abs(answer - pixels * 0.9).max() <= 0.6
 
 
 def test_alpha_and_grey_stay():
     pixels = noise(20, 30, 4)
-    answer = corrected(pixels, Gain(0.5)).rows.array()
+    answer = corrected(pixels, Gain(0.5)).pixels.array()
     assert np.array_equal(answer[..., 3], pixels[..., 3])
-    grey = corrected(pixels[..., :1], Gain(0.5)).rows.array()
+    grey = corrected(pixels[..., :1], Gain(0.5)).pixels.array()
     assert grey.shape == (20, 30, 1)
     assert np.abs(grey - pixels[..., :1] * 0.5).max() <= 0.51
 
 
 def test_ev_is_stops_of_light():
     pixels = np.full((4, 4, 3), 100, np.uint8)
-    answer = corrected(pixels, Gain(1), ev=-1.0).rows.array()
+    answer = corrected(pixels, Gain(1), ev=-1.0).pixels.array()
     light = ((100 / 255 + 0.055) / 1.055) ** 2.4 / 2
     expected = (1.055 * light ** (1 / 2.4) - 0.055) * 255
     assert np.abs(answer - expected).max() <= 0.51
@@ -159,7 +159,7 @@ def with_highlight():
 def test_highlights_only_changes_nothing_elsewhere():
     pixels = with_highlight()
     result = corrected(pixels, Gain(0.5), highlights_only=True, want_mask=True)
-    answer, mask = result.rows.array(), result.invented.array()[..., 0]
+    answer, mask = result.pixels.array(), result.invented.array()[..., 0]
     rows, columns = np.mgrid[0:160, 0:200]
     away = np.maximum(
         np.maximum(70 - rows, rows - 89),
@@ -174,7 +174,7 @@ def test_highlights_only_changes_nothing_elsewhere():
     assert (mask[inside] == 255).all() and (mask[~inside] == 0).all()
     for tile in (64, 100):
         tiled = corrected(pixels, Gain(0.5), highlights_only=True, tile=tile)
-        assert np.array_equal(tiled.rows.array(), answer)
+        assert np.array_equal(tiled.pixels.array(), answer)
 
 
 def test_mask_counts_clipped_channels():
@@ -186,7 +186,7 @@ def test_mask_counts_clipped_channels():
 
 def test_thumbnail_is_of_the_whole_photo():
     pixels = noise(90, 130)
-    answer = corrected(pixels, Toning(), tile=64).rows.array()
+    answer = corrected(pixels, Toning(), tile=64).pixels.array()
     means = pixels.reshape(-1, 3).mean(0)
     assert np.abs(answer - means).max() <= 1
 
@@ -231,7 +231,7 @@ def test_colour_is_converted_as_littlecms_does():
 
 def test_colours_outside_srgb_survive():
     pixels = noise(32, 32, dtype=np.uint16)
-    answer = corrected(pixels, Gain(1.0), icc=wide_profile()).rows.array()
+    answer = corrected(pixels, Gain(1.0), icc=wide_profile()).pixels.array()
     assert np.abs(answer.astype(int) - pixels).max() <= 64  # Of 65,535.
 
 
@@ -284,7 +284,7 @@ def test_well_exposed_photos_are_left_alone_unless_forced():
     runner = Gain(0.5)
     left = corrected(pixels, runner, force=False)
     assert not left.changed and not runner.sizes
-    assert np.array_equal(left.rows.array(), pixels)
+    assert np.array_equal(left.pixels.array(), pixels)
     assert corrected(pixels, runner, force=True).changed
 
 
@@ -295,10 +295,10 @@ def test_clean_samples_come_out_practically_unchanged(shared):
         if path.stat().st_size > 1_000_000:
             continue
         photo = decode.read_photo(path)
-        if (photo.rows.array().max(-1) >= 250).mean() > 0.01:
+        if (photo.pixels.array().max(-1) >= 250).mean() > 0.01:
             continue
         result = correct_photo(photo, Gain(0.5), Settings())
-        change = result.rows.array().astype(int) - photo.rows.array()
+        change = result.pixels.array().astype(int) - photo.pixels.array()
         assert np.abs(change).mean() <= 2, path.name
         checked += 1
     assert checked >= 5

@@ -92,7 +92,7 @@ def test_orientation_is_applied_inside_and_kept_outside(kind, turned):
 
     upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
     tolerance = 6 if kind in ("JPEG", "AVIF") else 0
-    seen = photo.rows.array().astype(int)
+    seen = photo.pixels.array().astype(int)
     assert np.abs(seen - np.asarray(upright)).max() <= tolerance
     again = ImageOps.exif_transpose(Image.open(io.BytesIO(out)))
     assert np.abs(np.asarray(again).astype(int) - seen).max() <= 4 * tolerance
@@ -161,7 +161,7 @@ def test_jpeg_quality_and_subsampling_can_be_chosen():
 def test_strip_leaves_pixels_and_profile_upright():
     out, photo = rewritten(jpeg_with_everything(), metadata="strip")
     image = Image.open(io.BytesIO(out))
-    assert image.size == photo.rows.shape[1::-1] == (64, 80)
+    assert image.size == photo.pixels.shape[1::-1] == (64, 80)
     assert not image.getexif() and "xmp" not in image.info
     assert image.info["icc_profile"] == adobe_like_profile()
     assert b"cat" not in out and b"comment" not in out
@@ -210,12 +210,12 @@ def test_change_of_format_takes_exif_and_profile_along(target):
     out, photo = rewritten(jpeg_with_everything(), kind=target)
     again = decode.read_photo(out)
     assert again.icc == photo.icc
-    assert again.rows.shape == photo.rows.shape
+    assert again.pixels.shape == photo.pixels.shape
     image = Image.open(io.BytesIO(out))
     assert image.getexif()[0x010F] == "Maker"
     assert any("IPTC" in note for note in photo.notes)
     if target in ("png", "tiff"):
-        assert np.array_equal(again.rows.array(), photo.rows.array())
+        assert np.array_equal(again.pixels.array(), photo.pixels.array())
 
 
 def test_tiff_becomes_jpeg_with_its_tags():
@@ -227,7 +227,7 @@ def test_tiff_becomes_jpeg_with_its_tags():
     assert image.getexif()[0x010F] == "Maker"
     assert image.getexif().get_ifd(0x8825)[1] == "N"
     # Upright now, and no tag that says otherwise.
-    assert image.size == photo.rows.shape[1::-1]
+    assert image.size == photo.pixels.shape[1::-1]
     assert image.getexif().get(0x0112, 1) == 1
 
 
@@ -259,7 +259,7 @@ def test_png_of_16_bits_both_ways_against_pypng(tmp_path, channels):
     pixels = RANDOM.integers(0, 65536, (150, 13, channels), np.uint16)
     write_with_pypng(tmp_path / "in.png", pixels)
     photo = decode.read_photo(tmp_path / "in.png")
-    assert np.array_equal(photo.rows.array(), pixels)
+    assert np.array_equal(photo.pixels.array(), pixels)
     encode.write_photo(photo, tmp_path / "out.png")
     assert np.array_equal(read_with_pypng(tmp_path / "out.png"), pixels)
 
@@ -268,7 +268,7 @@ def test_png_of_16_bits_interlaced(tmp_path):
     pixels = RANDOM.integers(0, 65536, (11, 13, 3), np.uint16)
     write_with_pypng(tmp_path / "in.png", pixels, interlace=True)
     photo = decode.read_photo(tmp_path / "in.png")
-    assert np.array_equal(photo.rows.array(), pixels)
+    assert np.array_equal(photo.pixels.array(), pixels)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -335,8 +335,8 @@ def test_tiff_of_16_bits_against_tifffile(tmp_path, channels, coding):
     image = pixels[..., 0] if channels == 1 else pixels
     tifffile.imwrite(tmp_path / "in.tif", image, photometric=kind, **options)
     photo = decode.read_photo(tmp_path / "in.tif")
-    assert photo.rows.dtype == np.uint16
-    assert np.array_equal(photo.rows.array(), pixels)
+    assert photo.pixels.dtype == np.uint16
+    assert np.array_equal(photo.pixels.array(), pixels)
     encode.write_photo(photo, tmp_path / "out.tif")
     with tifffile.TiffFile(tmp_path / "out.tif") as out:
         page = out.pages[0]
@@ -364,7 +364,7 @@ def test_transparent_colour_becomes_alpha():
     image = Image.fromarray(smooth(channels=1)[..., 0])
     data = file_of(image, "PNG", transparency=0)
     photo = decode.read_photo(data)
-    pixels = photo.rows.array()
+    pixels = photo.pixels.array()
     assert pixels.shape[2] == 2
     assert np.array_equal(pixels[..., 1] == 0, pixels[..., 0] == 0)
 
@@ -395,8 +395,8 @@ def test_heic_round_trip():
     buffer = io.BytesIO()
     image.save(buffer, quality=95, exif=exif())
     out, photo = rewritten(buffer.getvalue())
-    assert photo.rows.shape == (64, 80, 3)
-    assert np.abs(photo.rows.array().astype(int) - smooth(64, 80)).mean() < 20
+    assert photo.pixels.shape == (64, 80, 3)
+    assert np.abs(photo.pixels.array().astype(int) - smooth(64, 80)).mean() < 20
     again = decode.read_photo(out)
     assert again.exif and b"Maker" in again.exif
 

@@ -9,7 +9,7 @@ from tfexposure.photo.correcting import (
     correct_photo,
 )
 from tfexposure.photo.io.photo import Photo
-from tfexposure.photo.io.pixel_buffer import Rows
+from tfexposure.photo.io.pixel_buffer import PixelBuffer
 from tfexposure.runtime import coefficient_grid as guided
 from tfexposure.runtime.runners import Runner
 
@@ -47,10 +47,10 @@ def picture(height, width, seed=0):
 
 def corrected(pixels, runner, **settings):
     levels = np.rint(pixels * 255).astype(np.uint8)
-    photo = Photo("test", Rows.of_array(levels), "png")
+    photo = Photo("test", PixelBuffer.of_array(levels), "png")
     settings = Settings(**{"force": True} | settings)
     answer = correct_photo(photo, runner, settings)
-    return levels, answer.rows.array()
+    return levels, answer.pixels.array()
 
 
 def by_hand(levels, offset, lift=0.0):

@@ -80,7 +80,7 @@ SAMPLES = samples()
 
 
 def attempt(data, suffix, folder):
-    """Runs the whole tool on bytes; checks its promises; the outcome."""
+    """Runs the whole tool on bytes; checks its promises; the result."""
     source, target = folder / f"in{suffix}", folder / f"out{suffix}"
     source.write_bytes(data)
     target.unlink(missing_ok=True)
@@ -88,19 +88,19 @@ def attempt(data, suffix, folder):
     work = batch.Batch(
         Gain(0.7), Settings(force=True), batch.Output(), limits, debug=False
     )
-    [outcome] = work.run([(source, target)])
-    if outcome.error is None:
+    [result] = work.run([(source, target)])
+    if result.error is None:
         # A whole file, of the format its name says.
         decode.read_photo(target, limits)
     else:
         assert not target.exists()
-        assert "\n" not in outcome.error and str(source) in outcome.error
-        assert "Traceback" not in outcome.error
+        assert "\n" not in result.error and str(source) in result.error
+        assert "Traceback" not in result.error
     assert {path.name for path in folder.iterdir()} <= {
         source.name,
         target.name,
     }
-    return outcome
+    return result
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -159,7 +159,7 @@ def test_any_size_and_depth_survives(height, width, channels, deep, kind, seed):
     photo = decode.read_photo(buffer.getvalue())
     again = io.BytesIO()
     encode.write_photo(photo, again, kind=kind)
-    read = decode.read_photo(again.getvalue()).rows.array()
+    read = decode.read_photo(again.getvalue()).pixels.array()
     assert read.dtype == dtype and np.array_equal(read, pixels)
 
 
@@ -255,8 +255,8 @@ def test_a_bomb_costs_no_memory(tmp_path):
 def test_extreme_shapes(tmp_path, size, kind):
     image = Image.fromarray(np.full((*size, 3), 255, np.uint8))
     suffix = {"JPEG": ".jpg", "TIFF": ".tif"}.get(kind, f".{kind.lower()}")
-    outcome = attempt(file_of(image, kind), suffix, tmp_path)
-    assert outcome.status == "corrected", outcome.error
+    result = attempt(file_of(image, kind), suffix, tmp_path)
+    assert result.status == "corrected", result.error
     answer = Image.open(tmp_path / f"out{suffix}")
     assert answer.size == size[::-1]
 
@@ -270,8 +270,8 @@ def test_broken_exif_is_carried_along(tmp_path, block):
 
 def test_broken_profile_is_noted_and_carried_along(tmp_path):
     data = file_of(Image.fromarray(PIXELS), "PNG", icc_profile=b"x" * 200)
-    outcome = attempt(data, ".png", tmp_path)
-    assert any("ICC profile is unusable" in note for note in outcome.notes)
+    result = attempt(data, ".png", tmp_path)
+    assert any("ICC profile is unusable" in note for note in result.notes)
     answer = Image.open(tmp_path / "out.png")
     assert answer.info["icc_profile"] == b"x" * 200
 
@@ -281,6 +281,6 @@ def test_unwritable_output_is_one_line(tmp_path):
     source.write_bytes(SAMPLES["rgb.png"])
     (tmp_path / "file").write_text("in the way")
     work = batch.Batch(Gain(), Settings(force=True), batch.Output())
-    [outcome] = work.run([(source, tmp_path / "file" / "out.png")])
-    assert outcome.status == "failed"
-    assert "cannot be written" in outcome.error
+    [result] = work.run([(source, tmp_path / "file" / "out.png")])
+    assert result.status == "failed"
+    assert "cannot be written" in result.error

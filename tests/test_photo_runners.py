@@ -13,7 +13,7 @@ from tfexposure.photo.correcting import (
     correct_photo,
 )
 from tfexposure.photo.io.photo import Photo
-from tfexposure.photo.io.pixel_buffer import Rows
+from tfexposure.photo.io.pixel_buffer import PixelBuffer
 from tfexposure.runtime import (
     runners,
     tiling,
@@ -48,9 +48,9 @@ def picture(height=150, width=211):
 
 
 def corrected(runner, pixels, tile):
-    photo = Photo("test", Rows.of_array(pixels), "png")
+    photo = Photo("test", PixelBuffer.of_array(pixels), "png")
     settings = Settings(force=True, tile=tile)
-    return correct_photo(photo, runner, settings).rows.array()
+    return correct_photo(photo, runner, settings).pixels.array()
 
 
 def reference(pixels):
@@ -149,14 +149,14 @@ def test_fixed_size_lite_file(saved, tmp_path):
 def test_run_folder_is_rebuilt_by_serving(tmp_path, monkeypatch):
     import keras
 
-    from tfexposure import serving
     from tfexposure.paper.generator import UNetGenerator
+    from tfexposure.runtime import runs
 
     keras.utils.set_random_seed(0)
     generator = UNetGenerator(filters=2, field_of_view=47)
     generator(np.zeros((1, 32, 32, 3), np.float32))
     (tmp_path / "config.json").write_text("{}")
-    monkeypatch.setattr(serving, "load_generator", lambda _: generator)
+    monkeypatch.setattr(runs, "load_generator", lambda _: generator)
     runner = runners.open_runner(tmp_path)
     pixels = picture()
     whole = corrected(runner, pixels, 0).astype(int)
@@ -273,8 +273,8 @@ def test_natural_restorer_tile_by_tile(tmp_path, monkeypatch):
     """The kind that looks once at the whole photo."""
     import keras
 
-    from tfexposure import serving
     from tfexposure.blind import NaturalRestorer
+    from tfexposure.runtime import runs
 
     keras.utils.set_random_seed(0)
     restorer = NaturalRestorer(
@@ -286,7 +286,7 @@ def test_natural_restorer_tile_by_tile(tmp_path, monkeypatch):
         if not np.any(variable.numpy()):  # Else it would change nothing.
             variable.assign(random.normal(0, 0.05, variable.shape))
     (tmp_path / "config.json").write_text("{}")
-    monkeypatch.setattr(serving, "load_generator", lambda _: restorer)
+    monkeypatch.setattr(runs, "load_generator", lambda _: restorer)
     runner = runners.open_runner(tmp_path)
     assert runner.thumbnail_channels == 9
     pixels = picture(197, 331)

@@ -19,7 +19,7 @@ from serving_models import (
 
 from tfexposure import runtime, serving
 from tfexposure.errors import UserError
-from tfexposure.serving import image_codec as pictures
+from tfexposure.serving import image_codec
 
 pytestmark = pytest.mark.tf_only
 
@@ -119,7 +119,7 @@ def test_a_turned_jpeg_is_read_upright(orientation, byte_order):
 
 @tf.function
 def decode_in_graph(contents):
-    return pictures.decode(contents, tf.constant(0), 10**6)
+    return image_codec.decode(contents, tf.constant(0), 10**6)
 
 
 def test_a_turned_jpeg_comes_back_upright_and_untagged(signatures):

@@ -20,7 +20,7 @@ from tfexposure.photo.io import (
 )
 from tfexposure.photo.io.decode import read_photo
 from tfexposure.photo.io.photo import Photo
-from tfexposure.photo.io.pixel_buffer import Rows
+from tfexposure.photo.io.pixel_buffer import PixelBuffer
 from tfexposure.runtime.runners import open_runner
 
 _IMAGE_MODES = ("L", "LA", "RGB", "RGBA", "I;16")
@@ -75,11 +75,11 @@ def correct(
     source = _photo_in_memory(photo)
     correction = correct_photo(source, runner, settings)
     if isinstance(photo, np.ndarray):
-        answer = correction.rows.array().reshape(photo.shape)
+        answer = correction.pixels.array().reshape(photo.shape)
         if not correction.changed:
             return photo.copy()
         return answer.astype(photo.dtype)
-    return _as_image(correction.rows.array(), photo, source.orientation)
+    return _as_image(correction.pixels.array(), photo, source.orientation)
 
 
 def inspect(photo):
@@ -103,7 +103,7 @@ def inspect_photo(photo):
     space = colour.SameColour()
     if photo.colours == 3:
         space = colour.colour_of(photo.icc, photo.notes)
-    return inspection.inspect_rows(photo.rows, photo.colours, space)
+    return inspection.inspect_pixels(photo.pixels, photo.colours, space)
 
 
 def _correct_file(path, output, runner, settings):
@@ -123,7 +123,9 @@ def _correct_file(path, output, runner, settings):
 
 def _photo_in_memory(photo):
     if isinstance(photo, np.ndarray):
-        return Photo("array", Rows.of_array(_checked_array(photo)), "png")
+        return Photo(
+            "array", PixelBuffer.of_array(_checked_array(photo)), "png"
+        )
     if not hasattr(photo, "getexif"):
         raise ValueError(
             "photo should be a path, a PIL image or a NumPy array. Received: "
@@ -141,7 +143,7 @@ def _photo_in_memory(photo):
     upright = np.ascontiguousarray(orientation.orient(pixels, turned))
     return Photo(
         "image",
-        Rows.of_array(upright),
+        PixelBuffer.of_array(upright),
         "png",
         orientation=turned,
         icc=photo.info.get("icc_profile"),

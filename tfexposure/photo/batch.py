@@ -25,7 +25,7 @@ from tfexposure.photo.results import (
     FAILED,
     SKIPPED,
     UNCHANGED,
-    Outcome,
+    Result,
 )
 
 # What may be worked on at the same time: photos of this many pixels together
@@ -196,7 +196,7 @@ class Batch:
         limits: `Limits`; `None` for the defaults.
         progress: a `Progress`, or `None`.
         mask: path of a PNG that says what was invented; one photo only.
-        on_photo: called with (Outcome, Photo, Correction) of each photo that
+        on_photo: called with (Result, Photo, Correction) of each photo that
             went through the corrector, for the report; from several threads.
         workers: photos in hand at the same time; `None`: one per core.
         debug: let exceptions of single photos through.
@@ -234,11 +234,10 @@ class Batch:
             jobs: (source, target) pairs, as from `find_jobs`.
 
         Returns:
-            list of `Outcome`, in the order of `jobs`.
+            list of `Result`, in the order of `jobs`.
         """
-        outcomes = [
-            Outcome(str(source), str(target), SKIPPED)
-            for source, target in jobs
+        results = [
+            Result(str(source), str(target), SKIPPED) for source, target in jobs
         ]
         self._over.clear()
         if hasattr(self._runner, "share"):
@@ -246,24 +245,24 @@ class Batch:
         pool = concurrent.futures.ThreadPoolExecutor(self._workers)
         try:
             futures = [
-                pool.submit(self._run_one, outcomes[index], *jobs[index])
-                for index in self._waiting(jobs, outcomes)
+                pool.submit(self._run_one, results[index], *jobs[index])
+                for index in self._waiting(jobs, results)
             ]
             for future in futures:
                 future.result()
         finally:  # After an interrupt: stop at the next tile, begin nothing.
             self._over.set()
             pool.shutdown(cancel_futures=True)
-        return outcomes
+        return results
 
-    def _waiting(self, jobs, outcomes):
+    def _waiting(self, jobs, results):
         """Indices of the jobs to do; sorts out clashes and done files."""
         taken, waiting = {}, []
         replaces = self._output.overwrite or self._output.in_place
         for index, (source, target) in enumerate(jobs):
             if target in taken:
-                outcomes[index].status = FAILED
-                outcomes[index].error = (
+                results[index].status = FAILED
+                results[index].error = (
                     f"{source}: {target} is already what {taken[target]} "
                     "becomes"
                 )
@@ -274,19 +273,19 @@ class Batch:
             self._progress.total = len(waiting)
         return waiting
 
-    def _run_one(self, outcome, source, target):
+    def _run_one(self, result, source, target):
         with self._memory.hold(_bytes_of(source)):
             start = time.monotonic()
             inside = functools.partial(self._inside, source.name)
             inside(0.0)
             try:
-                self._process(outcome, source, target, inside, start)
+                self._process(result, source, target, inside, start)
             except Exception as error:  # One bad file must not stop the rest.
                 if self._debug and not isinstance(error, UserError):
                     raise
-                outcome.status = FAILED
-                outcome.error = _one_line(outcome.file, error)
-            outcome.seconds = time.monotonic() - start
+                result.status = FAILED
+                result.error = _one_line(result.file, error)
+            result.seconds = time.monotonic() - start
             if self._progress:
                 self._progress.end(source.name)
 
@@ -296,10 +295,10 @@ class Batch:
         if self._progress:
             self._progress.inside(name, share)
 
-    def _process(self, outcome, source, target, inside, start):
+    def _process(self, result, source, target, inside, start):
         photo = read_photo(source, self._limits)
-        outcome.notes = photo.notes
-        height, width, _ = photo.rows.shape
+        result.notes = photo.notes
+        height, width, _ = photo.pixels.shape
         with self._network.hold(height * width):
             correction = correct_photo(
                 photo,
@@ -308,19 +307,19 @@ class Batch:
                 want_mask=self._mask is not None,
                 progress=inside,
             )
-        outcome.verdict = correction.before.verdict
-        outcome.clipped_before = correction.before.clipped
-        outcome.clipped_after = correction.after.clipped
-        outcome.tau = correction.before.tau
-        outcome.stops = correction.before.stops
+        result.verdict = correction.before.verdict
+        result.clipped_before = correction.before.clipped
+        result.clipped_after = correction.after.clipped
+        result.tau = correction.before.tau
+        result.stops = correction.before.stops
         write_correction(photo, correction, target, self._output)
         if self._mask is not None:
             write_mask(photo, correction, self._mask)
-        outcome.status = CORRECTED if correction.changed else UNCHANGED
-        outcome.seconds = time.monotonic() - start
+        result.status = CORRECTED if correction.changed else UNCHANGED
+        result.seconds = time.monotonic() - start
         if self._on_photo:
-            self._on_photo(outcome, photo, correction)
-        for rows in (photo.rows, correction.rows, correction.invented):
+            self._on_photo(result, photo, correction)
+        for rows in (photo.pixels, correction.pixels, correction.invented):
             if rows is not None:
                 rows.close()
 
@@ -363,7 +362,7 @@ def write_correction(photo, correction, target, output):
         else:
             target.write(photo.data)
         return
-    answer = dataclasses.replace(photo, rows=correction.rows)
+    answer = dataclasses.replace(photo, pixels=correction.pixels)
     encode.write_photo(
         answer,
         target,
@@ -376,7 +375,7 @@ def write_correction(photo, correction, target, output):
 
 def write_mask(photo, correction, target):
     """Writes what was invented as a grey PNG, turned as the photo is seen."""
-    mask = Photo(photo.name, correction.invented, "png", carried=[])
+    mask = Photo(photo.name, correction.invented, "png", raw_metadata=[])
     encode.write_photo(mask, target)
 
 

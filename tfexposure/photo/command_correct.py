@@ -8,9 +8,7 @@ from tfexposure.errors import UserError
 from tfexposure.photo import (
     batch,
     report,
-)
-from tfexposure.photo import (
-    results as outcomes,
+    results,
 )
 from tfexposure.photo.correcting import (
     Settings,
@@ -219,32 +217,32 @@ def _correct_files(args, runner, settings, output, limits):
 
 
 def _conclude(args, done, table):
-    for outcome in done:
-        if outcome.error:
-            print(f"tfexposure correct: {outcome.error}", file=sys.stderr)
+    for result in done:
+        if result.error:
+            print(f"tfexposure correct: {result.error}", file=sys.stderr)
         elif not args.quiet:
-            for note in outcome.notes:
-                print(f"note: {outcome.file}: {note}", file=sys.stderr)
+            for note in result.notes:
+                print(f"note: {result.file}: {note}", file=sys.stderr)
     if not args.quiet:
         if table:
-            print(outcomes.table(done))
+            print(results.table(done))
         elif not done[0].error:
             print(_sentence(done[0]))
     if args.json:
-        outcomes.write_json(args.json, done)
-    return int(any(outcome.status == outcomes.FAILED for outcome in done))
+        results.write_json(args.json, done)
+    return int(any(result.status == results.FAILED for result in done))
 
 
-def _sentence(outcome):
-    if outcome.status == outcomes.SKIPPED:
-        return f"{outcome.output} exists; --overwrite does it again"
+def _sentence(result):
+    if result.status == results.SKIPPED:
+        return f"{result.output} exists; --overwrite does it again"
     change = ""
-    if outcome.status == outcomes.UNCHANGED:
+    if result.status == results.UNCHANGED:
         change = " (copied as it is; --force corrects it all the same)"
     return (
-        f"{outcome.output}: {outcome.verdict}, {outcome.stops:.1f} stops over, "
-        f"clipped {outcome.clipped_before:.2%} -> "
-        f"{outcome.clipped_after:.2%}{change}"
+        f"{result.output}: {result.verdict}, {result.stops:.1f} stops over, "
+        f"clipped {result.clipped_before:.2%} -> "
+        f"{result.clipped_after:.2%}{change}"
     )
 
 

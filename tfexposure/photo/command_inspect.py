@@ -58,7 +58,7 @@ def main(args):
             failed = True
             continue
         rows.append(_facts(path, photo, found))
-        photo.rows.close()
+        photo.pixels.close()
         if not args.json:
             print(_line(rows[-1]))
     if args.json:
@@ -74,14 +74,14 @@ def _expand(name):
 
 
 def _facts(path, photo, found):
-    height, width, _ = photo.rows.shape
+    height, width, _ = photo.pixels.shape
     names = ("grey",) if photo.colours == 1 else ("red", "green", "blue")
     return {
         "file": str(path),
         "format": photo.format,
         "width": width,
         "height": height,
-        "bits": photo.rows.dtype.itemsize * 8,
+        "bits": photo.pixels.dtype.itemsize * 8,
         "clipped": found.clipped,
         "clipped_channels": dict(
             zip(names, found.clipped_channels, strict=True)

@@ -10,7 +10,7 @@ from tfexposure.photo import inspection
 from tfexposure.photo.io import colour
 from tfexposure.photo.io.pixel_buffer import (
     STRIP_ROWS,
-    Rows,
+    PixelBuffer,
 )
 from tfexposure.runtime import (
     coefficient_grid as guided,
@@ -81,15 +81,15 @@ class Correction:
     Attributes:
         rows: pixels, in the photo's own depth and colour space.
         changed: whether any pixel may differ from the photo's.
-        invented: `Rows` of one uint8 channel: how much of each pixel is
+        invented: `PixelBuffer` of one uint8 channel: how much of each pixel is
             invention (255) rather than recovery (0); `None` if not asked for.
         before: `inspection.Inspection` of the photo.
         after: the same of the answer.
     """
 
-    rows: Rows
+    pixels: PixelBuffer
     changed: bool
-    invented: Rows | None
+    invented: PixelBuffer | None
     before: inspection.Inspection
     after: inspection.Inspection
 
@@ -113,7 +113,7 @@ def correct_photo(photo, runner, settings, *, want_mask=False, progress=None):
     space = colour.SameColour()
     if photo.colours == 3:
         space = colour.colour_of(photo.icc, photo.notes)
-    before = inspection.inspect_rows(photo.rows, photo.colours, space)
+    before = inspection.inspect_pixels(photo.pixels, photo.colours, space)
     work = _Work(photo, space, settings, want_mask)
     answer = None
     if settings.strength > 0:
@@ -127,10 +127,10 @@ def correct_photo(photo, runner, settings, *, want_mask=False, progress=None):
     else:
         if progress:
             progress(1.0)
-        mask = _no_mask(photo.rows.shape) if want_mask else None
-        return Correction(photo.rows, False, mask, before, before)
-    after = inspection.inspect_rows(work.rows, photo.colours, space)
-    return Correction(work.rows, True, work.invented, before, after)
+        mask = _no_mask(photo.pixels.shape) if want_mask else None
+        return Correction(photo.pixels, False, mask, before, before)
+    after = inspection.inspect_pixels(work.pixels, photo.colours, space)
+    return Correction(work.pixels, True, work.invented, before, after)
 
 
 def _look(work, runner, before):
@@ -176,7 +176,7 @@ def _share_of_answer(clipped, change):
 
 
 def _no_mask(shape):
-    mask = Rows(*shape[:2], 1, np.uint8)
+    mask = PixelBuffer(*shape[:2], 1, np.uint8)
     for top, rows in mask.strips():
         mask.write(top, np.zeros_like(rows))
     return mask
@@ -186,13 +186,15 @@ class _Work:
     """Walks over a photo and collects its corrected pixels."""
 
     def __init__(self, photo, space, settings, want_mask):
-        self.source = photo.rows
+        self.source = photo.pixels
         self.colours = photo.colours
         self.space = space
         self.settings = settings
         height, width, _ = self.source.shape
-        self.rows = Rows(*self.source.shape, self.source.dtype)
-        self.invented = Rows(height, width, 1, np.uint8) if want_mask else None
+        self.pixels = PixelBuffer(*self.source.shape, self.source.dtype)
+        self.invented = (
+            PixelBuffer(height, width, 1, np.uint8) if want_mask else None
+        )
 
     def thumbnail(self, runner):
         """The small copy that the runner takes, if it does."""
@@ -336,7 +338,7 @@ class _Work:
         out[..., : self.colours] = np.clip(mixed, 0, maximum)
 
     def _write(self, top, out, alpha, invented=True):
-        self.rows.write(top, out)
+        self.pixels.write(top, out)
         if self.invented is None:
             return
         clipped = self._clipped(self.source.read(top, top + len(out)))

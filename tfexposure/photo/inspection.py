@@ -47,11 +47,11 @@ class Inspection:
     histogram: np.ndarray = dataclasses.field(repr=False, compare=False)
 
 
-def inspect_rows(rows, colours, space):
+def inspect_pixels(rows, colours, space):
     """Inspects a picture strip by strip.
 
     Args:
-        rows: `Rows`.
+        rows: `PixelBuffer`.
         colours: 1 or 3, how many channels of `rows` are not alpha.
         space: conversion to sRGB, as from `colour.colour_of`.
 

@@ -16,7 +16,7 @@ def preview(rows, colours, side=_SIDE):
     """A small uint8 RGB copy of a picture, made strip by strip.
 
     Args:
-        rows: `Rows`.
+        rows: `PixelBuffer`.
         colours: 1 or 3.
         side: pixels of the longer side at most.
 
@@ -41,7 +41,7 @@ def write_overlay(photo, path):
         photo: a `Photo`.
         path: PNG to write.
     """
-    levels = preview(photo.rows, photo.colours)
+    levels = preview(photo.pixels, photo.colours)
     clipped = levels >= inspection.CLIPPED * 255
     grey = levels.mean(-1, keepdims=True) * 0.6
     picture = np.repeat(grey, 3, -1)

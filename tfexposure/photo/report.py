@@ -11,9 +11,7 @@ from PIL import Image
 
 from tfexposure.photo import (
     overlay,
-)
-from tfexposure.photo import (
-    results as outcomes,
+    results,
 )
 from tfexposure.photo.io import (
     colour,
@@ -47,18 +45,18 @@ class Report:
         self._places = {}  # File -> (offset, length) of its card.
         self._lock = threading.Lock()
 
-    def add(self, outcome, photo, correction):
+    def add(self, result, photo, correction):
         """Adds a photo that was corrected or left as it is.
 
         Args:
-            outcome: its `Outcome`.
+            result: its `Result`.
             photo: the `Photo`.
             correction: its `Correction`.
         """
-        before = _picture(photo, photo.rows)
-        names = {"name": html.escape(outcome.file), "before": before}
+        before = _picture(photo, photo.pixels)
+        names = {"name": html.escape(result.file), "before": before}
         if correction.changed:
-            after = _picture(photo, correction.rows)
+            after = _picture(photo, correction.pixels)
             shown = SLIDER.format(after=after, **names)
         else:
             shown = STILL.format(**names)
@@ -69,8 +67,8 @@ class Report:
             shown=shown,
             verdict=html.escape(correction.before.verdict),
             kind=correction.before.verdict.split()[0],
-            status=outcome.status,
-            facts=_facts(outcome, photo),
+            status=result.status,
+            facts=_facts(result, photo),
             histograms="".join(
                 _histogram(found.histogram, label) for found, label in labelled
             ),
@@ -78,7 +76,7 @@ class Report:
         )
         with self._lock:
             card = card.encode()
-            self._places[outcome.file] = (self._cards.tell(), len(card))
+            self._places[result.file] = (self._cards.tell(), len(card))
             self._cards.write(card)
 
     def write(self, path, done):
@@ -86,17 +84,17 @@ class Report:
 
         Args:
             path: HTML file.
-            done: list of all `Outcome`, also of failed and skipped photos.
+            done: list of all `Result`, also of failed and skipped photos.
         """
         counts = {}
-        for outcome in done:
-            counts[outcome.status] = counts.get(outcome.status, 0) + 1
+        for result in done:
+            counts[result.status] = counts.get(result.status, 0) + 1
         summary = ", ".join(f"{n} {name}" for name, n in sorted(counts.items()))
         with encode.atomic_file(path) as file:
             head = HEAD.format(count=len(done), summary=summary)
             file.write(head.encode())
-            for outcome in done:
-                offset, length = self._places.get(outcome.file, (0, 0))
+            for result in done:
+                offset, length = self._places.get(result.file, (0, 0))
                 self._cards.seek(offset)
                 file.write(self._cards.read(length))
             file.write((_others(done) + FOOT).encode())
@@ -119,19 +117,19 @@ def _picture(photo, rows):
     return f"data:image/jpeg;base64,{coded}"
 
 
-def _facts(outcome, photo):
-    height, width, _ = photo.rows.shape
-    bits = photo.rows.dtype.itemsize * 8
+def _facts(result, photo):
+    height, width, _ = photo.pixels.shape
+    bits = photo.pixels.dtype.itemsize * 8
     facts = {
         "size": f"{width} × {height}, {photo.format}, {bits} bits",
-        "shift": f"{outcome.stops:.1f} stops over (τ ≈ {outcome.tau:.2f})",
+        "shift": f"{result.stops:.1f} stops over (τ ≈ {result.tau:.2f})",
         "clipped": (
-            f"{outcome.clipped_before:.2%} → {outcome.clipped_after:.2%}"
+            f"{result.clipped_before:.2%} → {result.clipped_after:.2%}"
         ),
-        "time": f"{outcome.seconds:.1f} s",
+        "time": f"{result.seconds:.1f} s",
     }
-    if outcome.notes:
-        facts["notes"] = "; ".join(outcome.notes)
+    if result.notes:
+        facts["notes"] = "; ".join(result.notes)
     return "".join(
         f"<dt>{name}</dt><dd>{html.escape(text)}</dd>"
         for name, text in facts.items()
@@ -162,10 +160,10 @@ def _histogram(histogram, label):
 
 def _others(done):
     rows = "".join(
-        f"<tr><td>{html.escape(outcome.file)}</td><td>{outcome.status}</td>"
-        f"<td>{html.escape(outcome.error or '')}</td></tr>"
-        for outcome in done
-        if outcome.status in (outcomes.FAILED, outcomes.SKIPPED)
+        f"<tr><td>{html.escape(result.file)}</td><td>{result.status}</td>"
+        f"<td>{html.escape(result.error or '')}</td></tr>"
+        for result in done
+        if result.status in (results.FAILED, results.SKIPPED)
     )
     if not rows:
         return ""

@@ -11,7 +11,7 @@ SKIPPED, FAILED = "skipped", "failed"
 
 
 @dataclasses.dataclass
-class Outcome:
+class Result:
     """What became of one photo; a row of the table and of the JSON report."""
 
     file: str
@@ -27,39 +27,39 @@ class Outcome:
     notes: list = dataclasses.field(default_factory=list)
 
 
-def write_json(path, outcomes):
-    """Writes the outcomes as a JSON list, atomically."""
-    rows = [dataclasses.asdict(outcome) for outcome in outcomes]
+def write_json(path, results):
+    """Writes the results as a JSON list, atomically."""
+    rows = [dataclasses.asdict(result) for result in results]
     with encode.atomic_file(path) as file:
         file.write(json.dumps(rows, indent=2).encode() + b"\n")
 
 
-def table(outcomes):
-    """The outcomes as lines of text, no wider than the terminal likes."""
+def table(results):
+    """The results as lines of text, no wider than the terminal likes."""
     width = min(max(shutil.get_terminal_size().columns - 52, 20), 60)
     lines = [
         f"{'photo':{width}} {'status':9} {'clipped before/after':>20} "
         f"{'tau':>5} {'s':>6}"
     ]
-    for outcome in outcomes:
-        name = outcome.file
+    for result in results:
+        name = result.file
         if len(name) > width:
             name = "..." + name[3 - width :]
         shares = ""
-        if outcome.clipped_before is not None:
+        if result.clipped_before is not None:
             shares = (
-                f"{outcome.clipped_before:7.2%} / {outcome.clipped_after:7.2%}"
+                f"{result.clipped_before:7.2%} / {result.clipped_after:7.2%}"
             )
-        tau = "" if outcome.tau is None else f"{outcome.tau:.2f}"
+        tau = "" if result.tau is None else f"{result.tau:.2f}"
         lines.append(
-            f"{name:{width}} {outcome.status:9} {shares:>20} {tau:>5} "
-            f"{outcome.seconds:6.1f}"
+            f"{name:{width}} {result.status:9} {shares:>20} {tau:>5} "
+            f"{result.seconds:6.1f}"
         )
     counts = {}
-    for outcome in outcomes:
-        counts[outcome.status] = counts.get(outcome.status, 0) + 1
+    for result in results:
+        counts[result.status] = counts.get(result.status, 0) + 1
     lines.append(
-        f"{len(outcomes)} photos: "
+        f"{len(results)} photos: "
         + ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
     )
     return "\n".join(lines)

@@ -13,7 +13,7 @@ from tfexposure.runtime.network import (
     network_of,
 )
 from tfexposure.runtime.tiles import restore_whole
-from tfexposure.serving import image_codec as pictures
+from tfexposure.serving import image_codec
 from tfexposure.serving.warmup import write_warmup
 
 MAX_PIXELS = 100_000_000
@@ -133,9 +133,9 @@ class _Module(tf.Module):
         def of_bytes(image_bytes):
             def one(index):
                 contents = image_bytes[index]
-                image = pictures.decode(contents, index, max_pixels)
+                image = image_codec.decode(contents, index, max_pixels)
                 restored = restore_whole(network, image[None], tile)[0]
-                return pictures.encode(restored, contents)
+                return image_codec.encode(restored, contents)
 
             count = tf.size(image_bytes)
             with tf.control_dependencies(

@@ -25,7 +25,7 @@ from tfexposure.photo.io.photo import (
     Limits,
     Photo,
 )
-from tfexposure.photo.io.pixel_buffer import Rows
+from tfexposure.photo.io.pixel_buffer import PixelBuffer
 
 _PLUGINS = {
     "jpeg": ("JpegImagePlugin", "JpegImageFile"),
@@ -146,7 +146,7 @@ def _decode(data, kind, name, limits):
         _load(image)
         strips = deep_tiff.strips(image, deep)
         shape = (deep.height, deep.width, deep.samples)
-        photo.rows = _stored_rows(strips, shape, photo.orientation)
+        photo.pixels = _stored_rows(strips, shape, photo.orientation)
         return photo
     mode = _kept_mode(image, name)
     if image.mode == "CMYK":
@@ -154,7 +154,7 @@ def _decode(data, kind, name, limits):
     elif image.mode in ("P", "PA"):
         photo.notes.append("had a palette; written in full colour")
     _load(image)
-    photo.rows = _image_rows(image, mode, photo)
+    photo.pixels = _image_rows(image, mode, photo)
     if image.mode == "CMYK":
         photo.icc = None
     return photo
@@ -194,13 +194,13 @@ def _kept_mode(image, name):
 
 
 def _image_rows(image, mode, photo):
-    """Moves Pillow's pixels, upright, into `Rows`, strip by strip."""
+    """Moves Pillow's pixels, upright, into `PixelBuffer`, strip by strip."""
     height, width = orientation.upright_size(
         image.height, image.width, photo.orientation
     )
     dtype = np.uint16 if mode == "I;16" else np.uint8
     convert = _converter(image, mode, photo)
-    rows = Rows(height, width, _CHANNELS[mode], dtype)
+    rows = PixelBuffer(height, width, _CHANNELS[mode], dtype)
     for top in range(0, height, 256):
         bottom = min(top + 256, height)
         box = orientation.stored_box(
@@ -248,14 +248,14 @@ def _read_metadata(photo, image):
         photo.xmp = xmp.encode() if isinstance(xmp, str) else xmp
     if photo.format == "tiff":
         photo.orientation = _tiff_orientation(photo.data)
-        photo.carried = tiff.carried_tags(image)
+        photo.raw_metadata = tiff.raw_tags(image)
         photo.encoding["compress"] = info.get("compression") != "raw"
         return
     photo.orientation = _exif_orientation(photo, image.getexif)
     if photo.format == "jpeg":
         _read_jpeg_coding(photo, image)
     elif photo.format == "png":
-        photo.carried = png.ancillary_chunks(photo.data)
+        photo.raw_metadata = png.ancillary_chunks(photo.data)
     elif photo.format == "webp":
         photo.encoding["lossless"] = b"VP8L" in photo.data[12:64]
     elif photo.format == "heic" and info.get("bit_depth", 8) > 8:
@@ -266,8 +266,8 @@ def _read_jpeg_coding(photo, image):
     from PIL import JpegImagePlugin
 
     segments = jpeg.read_segments(photo.data)
-    photo.carried = jpeg.kept_segments(segments)
-    if len(photo.carried) < len(segments) and image.info.get("mp"):
+    photo.raw_metadata = jpeg.kept_segments(segments)
+    if len(photo.raw_metadata) < len(segments) and image.info.get("mp"):
         photo.notes.append("pictures behind the first were not kept")
     if image.mode == "CMYK":
         return  # Its tables are for four inks.
@@ -311,28 +311,28 @@ def _decode_deep_png(data, name, limits):
     _check_size(name, width, height, limits)
     channels, strips = png.read_deep(data)
     photo = Photo(name, None, "png", data=data)
-    photo.carried = png.ancillary_chunks(data)
+    photo.raw_metadata = png.ancillary_chunks(data)
     # Opening reads what lies before the pixels and leaves those alone.
     image = _open("png", data)
     photo.icc = image.info.get("icc_profile") or None
     photo.xmp = image.info.get("xmp")
     photo.exif = next(
-        (body for kind, body in photo.carried if kind == b"eXIf"), None
+        (body for kind, body in photo.raw_metadata if kind == b"eXIf"), None
     )
     if photo.exif:
         photo.orientation = _exif_orientation(
             photo, lambda: _parse_exif(photo.exif)
         )
-    photo.rows = _stored_rows(
+    photo.pixels = _stored_rows(
         strips, (height, width, channels), photo.orientation
     )
     return photo
 
 
 def _stored_rows(strips, shape, turned):
-    """Collects strips in stored order into upright `Rows` of 16 bits."""
+    """Collects strips in stored order into upright `PixelBuffer` of 16 bits."""
     height, width, channels = shape
-    rows = Rows(height, width, channels, np.uint16)
+    rows = PixelBuffer(height, width, channels, np.uint16)
     if turned == 1:
         for top, strip in strips:
             rows.write(top, strip)
@@ -341,4 +341,4 @@ def _stored_rows(strips, shape, turned):
     for top, strip in strips:
         stored[top : top + len(strip)] = strip
     upright = orientation.orient(stored, turned)
-    return Rows.of_array(np.ascontiguousarray(upright))
+    return PixelBuffer.of_array(np.ascontiguousarray(upright))

@@ -119,7 +119,7 @@ class _Writer:
 
     def write(self, file):
         photo = self.photo
-        if photo.rows.dtype == np.uint16 and self.kind not in ("png", "tiff"):
+        if photo.pixels.dtype == np.uint16 and self.kind not in ("png", "tiff"):
             photo.notes.append(
                 f"16 bits per channel were cut to the 8 of {self.kind}"
             )
@@ -139,7 +139,7 @@ class _Writer:
 
     def _stored_strips(self):
         """(height, width) as stored, and the strips in that order."""
-        rows = self.photo.rows
+        rows = self.photo.pixels
         height, width, channels = rows.shape
         if self.turned == 1:
             return rows.shape, rows.strips()
@@ -156,7 +156,7 @@ class _Writer:
         if not self.keep:
             return None
         if self.photo.format == "tiff":
-            return tiff.exif_of_tags(self.photo.carried)
+            return tiff.exif_of_tags(self.photo.raw_metadata)
         exif = self.photo.exif
         if exif and self.turned != self.photo.orientation:
             return _with_orientation(exif, self.turned)
@@ -167,7 +167,7 @@ class _Writer:
         if photo.format == "png":
             chunks = [
                 (kind, body)
-                for kind, body in photo.carried
+                for kind, body in photo.raw_metadata
                 if self.keep or kind in (b"iCCP", b"sRGB", b"gAMA", b"cHRM")
             ]
             if photo.icc is None:
@@ -180,13 +180,13 @@ class _Writer:
             if photo.xmp and self.keep:
                 chunks.append(png.text_chunk(b"XML:com.adobe.xmp", photo.xmp))
             self._note_lost_iptc()
-        if photo.rows.dtype == np.uint8:
+        if photo.pixels.dtype == np.uint8:
             buffer = io.BytesIO()
             self._image().save(buffer, "PNG", compress_level=png.COMPRESSION)
             file.write(png.insert_chunks(buffer.getvalue(), chunks))
             return
         shape, strips = self._stored_strips()
-        png.write(file, shape, photo.rows.dtype, strips, chunks)
+        png.write(file, shape, photo.pixels.dtype, strips, chunks)
 
     def _write_tiff(self, file):
         photo = self.photo
@@ -194,14 +194,14 @@ class _Writer:
         if not self.keep:
             tags = {}
         elif photo.format == "tiff":
-            tags = photo.carried
+            tags = photo.raw_metadata
         else:
             tags = tiff.tags_of_exif(photo.exif, photo.xmp)
             self._note_lost_iptc()
         tiff.write(
             file,
             shape,
-            photo.rows.dtype,
+            photo.pixels.dtype,
             strips,
             tags=tags,
             icc=photo.icc,
@@ -252,7 +252,7 @@ class _Writer:
         if photo.format == "jpeg":
             segments = [
                 (marker, body)
-                for marker, body in photo.carried
+                for marker, body in photo.raw_metadata
                 if self.keep or body.startswith(b"ICC_PROFILE\0")
             ]
             if photo.icc is None:
@@ -270,7 +270,7 @@ class _Writer:
         """Pillow's image of the stored pixels, 8 bits a channel."""
         from PIL import Image
 
-        rows = self.photo.rows
+        rows = self.photo.pixels
         height, width, channels = rows.shape
         if self.kind == "jpeg" or self.kind == "bmp":
             channels = self.photo.colours
@@ -292,11 +292,11 @@ class _Writer:
 
     def _note_lost_iptc(self):
         photo = self.photo
-        carried = photo.carried or ()
+        kept = photo.raw_metadata or ()
         if photo.format == "jpeg":
-            lost = any(marker == 0xED for marker, _ in carried)
+            lost = any(marker == 0xED for marker, _ in kept)
         else:
-            lost = photo.format == "tiff" and 33723 in carried
+            lost = photo.format == "tiff" and 33723 in kept
         if lost and self.keep and photo.format != self.kind:
             photo.notes.append(f"IPTC cannot be kept in {self.kind}")
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from tfexposure.photo.io.pixel_buffer import Rows
+from tfexposure.photo.io.pixel_buffer import PixelBuffer
 
 # Stated in docs/correct.md; `--max_pixels` and `--max_bytes` change them.
 MAX_PIXELS = 250_000_000
@@ -34,21 +34,21 @@ class Photo:
         icc: bytes of the embedded ICC profile, or `None`.
         exif: bytes of the EXIF block without prefix (a small TIFF), or None.
         xmp: bytes of the XMP packet, or `None`.
-        carried: what the file's own format keeps beside the pixels, byte for
-            byte: JPEG segments, PNG chunks or TIFF tags.
+        raw_metadata: what the file's own format keeps beside the pixels, byte
+            for byte: JPEG segments, PNG chunks or TIFF tags.
         encoding: how the file was compressed: JPEG tables, subsampling...
         data: the file itself.
         notes: sentences for the user on what could not be kept.
     """
 
     name: str
-    rows: Rows
+    pixels: PixelBuffer
     format: str
     orientation: int = 1
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
-    carried: object = None
+    raw_metadata: object = None
     encoding: dict = dataclasses.field(default_factory=dict)
     data: bytes = b""
     notes: list = dataclasses.field(default_factory=list)
@@ -56,8 +56,8 @@ class Photo:
     @property
     def colours(self):
         """1 for a grey photo, 3 for one in colour; alpha not counted."""
-        return 1 if self.rows.shape[2] <= 2 else 3
+        return 1 if self.pixels.shape[2] <= 2 else 3
 
     @property
     def has_alpha(self):
-        return self.rows.shape[2] in (2, 4)
+        return self.pixels.shape[2] in (2, 4)

@@ -9,11 +9,11 @@ import numpy as np
 # chooses where) and travel through memory a strip of rows at a time.
 SPILL_PIXELS = 32_000_000
 
-# Rows handled at once wherever a picture is walked through.
+# PixelBuffer handled at once wherever a picture is walked through.
 STRIP_ROWS = 128
 
 
-class Rows:
+class PixelBuffer:
     """Pixels of one upright picture, read and written by rows.
 
     Args:

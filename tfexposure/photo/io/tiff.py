@@ -124,7 +124,7 @@ def undo_differences(grey, samples, span):
     return pixels
 
 
-def carried_tags(image):
+def raw_tags(image):
     """The tags of an opened TIFF that belong to the photo.
 
     Returns:
