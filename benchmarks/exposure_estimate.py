@@ -14,6 +14,7 @@ import pathlib
 import numpy as np
 from PIL import Image
 
+from tfexposure.imaging import exposure
 from tfexposure.photo import inspection
 from tfexposure.photo.io import colour
 
@@ -31,10 +32,11 @@ def features(levels):
 
 
 def overexpose(levels, stops, random):
-    """Eq. (10) in NumPy, dequantised before the clip."""
-    values = levels + random.uniform(-0.5, 0.5, levels.shape)
-    light = np.clip(values / 255, 0, 1) ** 2.2 * 2.0**stops
-    return np.rint(np.minimum(light, 1) ** (1 / 2.2) * 255).astype(np.uint8)
+    """Eq. (10) on 8-bit levels, dequantised before the clip."""
+    noise = random.uniform(-0.5, 0.5, levels.shape)
+    values = exposure.dequantize(levels / 255, noise)
+    exposed = exposure.overexpose(values, 2.0**-stops)
+    return np.rint(exposed * 255).astype(np.uint8)
 
 
 def is_usable(levels, limit):

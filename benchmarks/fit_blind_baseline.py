@@ -16,6 +16,7 @@ from PIL import Image
 from tfexposure.data.manifest import kept_photos
 from tfexposure.evaluation import baselines
 from tfexposure.imaging import exposure
+from tfexposure.imaging.transfer_curves import GAMMA_2_2
 
 _FIT = flags.DEFINE_string("fit", None, "Manifest to fit on.", required=True)
 _TEST = flags.DEFINE_string("test", None, "Manifest to test on.", required=True)
@@ -39,7 +40,8 @@ def main(argv):
         ("in use", np.sqrt(shares) @ used),
         ("constant", np.full_like(stops, fit_stops.mean())),
     ):
-        gain_error = np.abs(2 ** (-guess / 2.2) - 2 ** (-stops / 2.2)).mean()
+        gains = [GAMMA_2_2.from_linear(2.0**-value) for value in (guess, stops)]
+        gain_error = np.abs(gains[0] - gains[1]).mean()
         print(
             f"{name:>8}: error {np.abs(guess - stops).mean():.3f} stops, "
             f"{gain_error:.3f} in gain, N = {len(stops)}"

@@ -17,6 +17,7 @@ from PIL import Image
 
 import tfexposure
 from tfexposure import pretrained
+from tfexposure.imaging.exposure import quantize
 from tfexposure.imaging.luminance import LUMINANCE_WEIGHTS
 from tfexposure.runtime.runners import open_runner
 
@@ -237,8 +238,7 @@ def _show(path):
         top = (photo.height - 3 * height) // 2
         photo = photo.crop((left, top, left + 3 * width, top + 3 * height))
         good = np.asarray(photo).astype("float32") / 255
-        light = np.minimum(good**2.2, tau) / tau
-        bright = np.rint(light ** (1 / 2.2) * 255).astype("float32") / 255
+        bright = quantize(tfexposure.overexpose(good, tau))
         restored = tfexposure.correct(bright, model=runner)
         for place, image in enumerate((bright, restored, good)):
             tile = Image.fromarray(np.rint(image * 255).astype("uint8"))

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 from tfexposure.data.manifest import kept_photos
 from tfexposure.errors import UserError
 from tfexposure.imaging import exposure
+from tfexposure.imaging.transfer_curves import get_response
 from tfexposure.metrics import clipped_region
 from tfexposure.storage import list_photos
 
@@ -84,7 +85,7 @@ class Simulation:
         generator = np.random.default_rng(int.from_bytes(digest[:8], "big"))
         tau = float(generator.uniform(self.tau_min, self.tau_max))
         noise = generator.random(target.shape, np.float32) - np.float32(0.5)
-        response = exposure.get_response(self.response)
+        response = get_response(self.response)
         overexposed = exposure.quantize(
             exposure.overexpose(
                 exposure.dequantize(target, noise), tau, response

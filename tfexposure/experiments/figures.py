@@ -11,6 +11,7 @@ from tfexposure.evaluation import Simulation
 from tfexposure.experiments import drawing
 from tfexposure.imaging import exposure
 from tfexposure.imaging.luminance import LUMINANCE_WEIGHTS
+from tfexposure.imaging.transfer_curves import GAMMA_2_2
 
 # Figure 8's last row and the paper's example of a random threshold.
 _RANDOM_TAU = 0.69
@@ -26,10 +27,10 @@ def figure4(photos, taus):
         photos: name -> photo.
         taus: one per photo.
     """
-    response = exposure.GAMMA_2_2
+    response = GAMMA_2_2
     rows, row_titles = [], []
     for (name, photo), tau in zip(photos.items(), taus, strict=True):
-        light = _array(response.decode(photo))
+        light = _array(response.to_linear(photo))
         clipped = np.minimum(light, tau)
         example = Simulation(tau_min=tau, tau_max=tau).apply(photo, name)
         inverse = _array(exposure.invert(example.overexposed, tau))

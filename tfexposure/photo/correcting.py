@@ -290,8 +290,8 @@ class _Work:
     def _offset(self, srgb):
         if self.settings.ev == 0:
             return srgb
-        light = colour.decode_srgb(srgb) * np.float32(2**self.settings.ev)
-        return colour.encode_srgb(light)
+        light = colour.srgb_to_linear(srgb) * np.float32(2**self.settings.ev)
+        return colour.srgb_from_linear(light)
 
     def _alpha(self, top, bottom):
         """Share of the answer in each pixel: a number, or (h, W, 1)."""

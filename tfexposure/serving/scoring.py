@@ -7,10 +7,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from tfexposure.errors import UserError
-from tfexposure.imaging.exposure import (
-    get_response,
-    overexpose,
-)
+from tfexposure.imaging.exposure import overexpose, quantize
+from tfexposure.imaging.transfer_curves import SRGB, get_response
 from tfexposure.runtime.lite import LiteModel
 from tfexposure.storage import list_photos
 
@@ -62,9 +60,8 @@ def as_inputs(network, photos, taus, response: str = "gamma") -> list:
     inputs = []
     for index, photo in enumerate(photos):
         tau = float(taus[index % len(taus)])
-        image = np.asarray(overexpose(photo, tau, curve), "float32")
         # To the levels that a photo's file has.
-        image = np.round(image * 255) / np.float32(255)
+        image = quantize(overexpose(photo, tau, curve))
         entry = {"image": image}
         if network.thumbnail:
             entry["thumbnail"] = np.asarray(network.shrink(image))
@@ -185,9 +182,6 @@ def ciede2000(first, second) -> np.ndarray:
 def _lab(image):
     """CIELAB (D65) of sRGB values."""
     image = np.clip(np.asarray(image, "float64"), 0, 1)
-    light = np.where(
-        image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4
-    )
     matrix = np.array(
         [
             [0.412453, 0.357580, 0.180423],
@@ -195,7 +189,7 @@ def _lab(image):
             [0.019334, 0.119193, 0.950227],
         ]
     )
-    xyz = light @ matrix.T / (0.95047, 1.0, 1.08883)
+    xyz = SRGB.to_linear(image) @ matrix.T / (0.95047, 1.0, 1.08883)
     root = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16.0 / 116.0)
     x, y, z = np.moveaxis(root, -1, 0)
     return 116 * y - 16, 500 * (x - y), 200 * (y - z)

@@ -10,6 +10,7 @@ from absl import logging
 from tensorboard.plugins.hparams import api as hparams
 
 from tfexposure.imaging import exposure
+from tfexposure.imaging.transfer_curves import get_response
 from tfexposure.layers import spectral_norms
 from tfexposure.storage import write_atomically
 
@@ -143,7 +144,7 @@ class Monitor:
         overexposed, target = batch["overexposed"], batch["target"]
         columns = [overexposed]
         if data.tau_min == data.tau_max:
-            response = exposure.get_response(data.response)
+            response = get_response(data.response)
             columns.append(exposure.invert(overexposed, data.tau_min, response))
         columns += [generator(overexposed, training=False), target]
         rows = np.concatenate([np.asarray(c) for c in columns], axis=2)
