@@ -14,6 +14,7 @@ import pathlib
 import numpy as np
 from PIL import Image
 
+from tfexposure.data.well_exposed import Rules, is_well_exposed
 from tfexposure.imaging import exposure
 from tfexposure.photo import inspection
 from tfexposure.photo.io import colour
@@ -39,11 +40,8 @@ def overexpose(levels, stops, random):
     return np.rint(exposed * 255).astype(np.uint8)
 
 
-def is_usable(levels, limit):
-    brightest = levels.max(-1)
-    return (brightest >= 250).mean() <= limit and (
-        brightest <= 5
-    ).mean() <= 0.02
+def is_usable(levels, max_bright):
+    return is_well_exposed(levels, Rules(max_bright=max_bright, max_dark=0.02))
 
 
 def fit(paths, random):

@@ -315,15 +315,6 @@ def test_array_file_keeps_photos_and_groups(array_file, tmp_path):
         photos.read_photos(tmp_path / "text.npz", "train")
 
 
-def test_badly_exposed_photos_are_left_out():
-    good = data.astronaut()
-    assert photos.is_well_exposed(good[:200, :200] // 2 + 60)
-    white = good.copy()
-    white[:60] = 255
-    assert not photos.is_well_exposed(white)
-    assert not photos.is_well_exposed(good // 20)
-
-
 def test_batches_depend_on_the_step_alone(array_file):
     one, other = make_batches(array_file), make_batches(array_file)
     ahead = [one(step) for step in range(3)]

@@ -10,7 +10,6 @@ import os
 import posixpath
 
 from tfexposure.data.curation import (
-    Rules,
     judge_photo,
 )
 from tfexposure.data.manifest import (
@@ -20,6 +19,7 @@ from tfexposure.data.manifest import (
     VERDICTS,
     Entry,
 )
+from tfexposure.data.well_exposed import CURATION
 from tfexposure.errors import (
     UserError,
     import_extra,
@@ -62,7 +62,7 @@ def curate(
     Args:
         folder: the photos' folder, on any file system of Beam.
         output: folder to write to; made if it does not exist.
-        rules: a `curation.Rules`.
+        rules: a `well_exposed.Rules`.
         shards: int > 0, number of record files.
         max_unreadable: int, more unreadable photos than this stop the run.
         options: list of str, options of the Beam pipeline, such as
@@ -78,7 +78,7 @@ def curate(
     Raises:
         UserError: if the folder holds no photo, or too many are unreadable.
     """
-    rules = rules or Rules()
+    rules = rules or CURATION
     counters = {} if counters is None else counters
     folder, output = str(folder), str(output)
     found = _list(folder)
