@@ -121,6 +121,11 @@ class SpectralNormalization(keras.layers.Wrapper):
             "power_iterations": self.power_iterations,
         }
 
+    @classmethod
+    def from_config(cls, config):
+        # Keras's own takes the layer out of the caller's dict.
+        return cls(**_with_layer(config))
+
     def _matrix(self):
         return ops.reshape(self.kernel.value, (-1, self.kernel.shape[-1]))
 
@@ -353,8 +358,7 @@ class ConvBlock(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
-        layer = keras.saving.deserialize_keras_object(config["layer"])
-        return cls(**{**config, "layer": layer})
+        return cls(**_with_layer(config))
 
 
 def constructor_arguments(layer):
@@ -400,6 +404,12 @@ def pad_to_multiple(images, multiple):
     # and the TFLite converter need.
     shape = ops.shape(images)
     return ops.reshape(images, (*shape[:3], channels))
+
+
+def _with_layer(config):
+    """Returns a config with its layer made of its own config."""
+    layer = keras.saving.deserialize_keras_object(config["layer"])
+    return {**config, "layer": layer}
 
 
 def _normalization(name):
