@@ -98,7 +98,7 @@ def _units(model):
     if hasattr(model, "blocks"):
         layers = []
         for block in model.blocks():
-            layers += [block.convolution, block.norm]
+            layers += [block.convolution, block.normalization]
     else:
         layers = model.layers
     return [

@@ -13,7 +13,7 @@ from tfexposure.blind import (
     SHARE_TO,
     THUMBNAIL_CHANNELS,
     THUMBNAIL_SIZE,
-    NaturalRestorer,
+    BlindRestorer,
 )
 from tfexposure.paper.field_of_view import tile_halo
 from tfexposure.paper.generator import UNetGenerator
@@ -62,7 +62,7 @@ def network_of(generator, shuffle: bool = True) -> Network:
     """Returns the folded `Network` of a generator.
 
     Args:
-        generator: `UNetGenerator` or `NaturalRestorer`, built.
+        generator: `UNetGenerator` or `BlindRestorer`, built.
         shuffle: bool, whether transposed convolutions become 1x1 convolutions
             and depth to space, the same numbers in operations that phones
             prefer.
@@ -72,17 +72,17 @@ def network_of(generator, shuffle: bool = True) -> Network:
     """
     if isinstance(generator, UNetGenerator):
         return _unet(generator, shuffle)
-    if isinstance(generator, NaturalRestorer):
-        return _natural(generator)
+    if isinstance(generator, BlindRestorer):
+        return _blind(generator)
     raise ValueError(
-        "`generator` should be a UNetGenerator or a NaturalRestorer. "
+        "`generator` should be a UNetGenerator or a BlindRestorer. "
         f"Received: {type(generator).__name__}"
     )
 
 
 def _unet(generator, shuffle):
     folded = fold(generator)
-    instance = folded.config["norm"] == "instance"
+    instance = folded.norm == "instance"
     variables = {id(v): v.value for v in folded.variables}
     for block in folded.blocks():
         layer = block.layer
@@ -92,7 +92,7 @@ def _unet(generator, shuffle):
             block.convolution = _ShuffledConvolution(layer)
             for variable in block.convolution.variables:
                 variables[id(variable)] = variable
-    if folded.config["upsampling"] == "resize":
+    if folded.upsampling == "resize":
         for block in folded.upsamplers:
             block.convolution = _restating_channels(block.layer)
     return Network(
@@ -104,23 +104,23 @@ def _unet(generator, shuffle):
     )
 
 
-def _natural(restorer):
+def _blind(restorer):
     return Network(
-        restore=lambda image, *known: restorer.restore(image, *known),
+        restore=restorer.restore,
         variables=[v.value for v in restorer.weights],
         stride=restorer.multiple,
         halo=restorer.halo,
         thumbnail=(THUMBNAIL_SIZE, THUMBNAIL_SIZE, THUMBNAIL_CHANNELS),
         shrink=restorer.thumbnail,
-        look=lambda thumbnail: restorer.summarize(thumbnail, training=False),
-        field=lambda image, *known: restorer.field(image, *known),
+        look=restorer.encode_photo,
+        field=restorer.affine_coefficients,
         # For clients that make the thumbnail, and apply the field, themselves.
         notes={
             "clip_share": [SHARE_FROM, SHARE_TO],
             "guide": {
                 "knots": KNOTS,
-                "clip": restorer.arguments["clip"],
-                "lift": restorer.arguments["lift"],
+                "clip": list(restorer.clip),
+                "lift": restorer.lift,
             },
         },
     )
