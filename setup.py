@@ -19,6 +19,7 @@ DATA = ["tensorflow-datasets>=4.9.7"]
 JAX = ["jax>=0.6"]
 DEV = [
     "hypothesis>=6",
+    "mypy>=1.18",
     # The reference for 16-bit PNG; tifffile comes with scikit-image.
     "pypng>=0.20220715",
     "pytest>=8",

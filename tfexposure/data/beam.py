@@ -8,6 +8,7 @@ system that Beam knows will do.
 import dataclasses
 import os
 import posixpath
+from typing import Any
 
 from tfexposure.data.curation import (
     judge_photo,
@@ -27,6 +28,7 @@ from tfexposure.errors import (
 from tfexposure.storage import PHOTO_SUFFIXES, write_atomically
 
 beam = import_extra("apache_beam", "beam")
+DoFn: Any = beam.DoFn
 FileSystems = import_extra("apache_beam.io.filesystems", "beam").FileSystems
 CompressionTypes = beam.io.filesystem.CompressionTypes
 Metrics = beam.metrics.Metrics
@@ -169,7 +171,7 @@ def _field(number, contents):
     return bytes([number << 3 | 2]) + size + bytes([length]) + contents
 
 
-class _Judge(beam.DoFn):
+class _Judge(DoFn):
     """(id, mtime_ns) -> line of the manifest."""
 
     def __init__(self, folder, rules):
@@ -201,7 +203,7 @@ class _Judge(beam.DoFn):
         yield entry.to_json()
 
 
-class _Encode(beam.DoFn):
+class _Encode(DoFn):
     """(id, sha256) -> serialised tf.train.Example."""
 
     def __init__(self, folder):

@@ -268,7 +268,7 @@ def _judge_file(path, id, rules):
 
 def _known_entries(manifest, partial):
     """Returns id -> entry of earlier runs; the interrupted one is newer."""
-    known = {}
+    known: dict[str, Entry] = {}
     if manifest.exists():
         known.update((entry.id, entry) for entry in read_manifest(manifest))
     if partial.exists():

@@ -53,7 +53,7 @@ class Network:
 
     def restore_tile(self, image, thumbnail=None):
         """Restores a window, given its photo's thumbnail if it needs one."""
-        if not self.thumbnail:
+        if self.look is None:
             return self.restore(image)
         return self.restore(image, *self.look(thumbnail))
 

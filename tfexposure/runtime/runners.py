@@ -52,7 +52,7 @@ class Runner:
 
     halo = UNKNOWN_HALO
     stride = STRIDE
-    fixed_size = None
+    fixed_size: tuple[int, int] | None = None
     thumbnail = None
     thumbnail_channels = 3
     exact_tiles = True

@@ -36,11 +36,14 @@ def read_examples(folder, side: int, limit: int = 64) -> list:
         path = Path(folder, names[int(index * step)])
         try:
             with Image.open(path) as photo:
-                photo = ImageOps.exif_transpose(photo).convert("RGB")
-                photo = ImageOps.fit(photo, (side, side), Image.LANCZOS)
+                image = ImageOps.fit(
+                    ImageOps.exif_transpose(photo).convert("RGB"),
+                    (side, side),
+                    Image.Resampling.LANCZOS,
+                )
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: not a readable photo: {error}") from error
-        images.append(np.asarray(photo, "float32")[None] / np.float32(255))
+        images.append(np.asarray(image, "float32")[None] / np.float32(255))
     return images
 
 

@@ -4,6 +4,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -69,7 +70,7 @@ def convert_to_tflite(
             f"Received: {precision!r}"
         )
     module = _Module(network, size)
-    options = {}
+    options: dict[str, Any] = {}
     if precision != "float32":
         options["optimizations"] = [tf.lite.Optimize.DEFAULT]
     if precision in CALIBRATED:

@@ -149,7 +149,7 @@ class Monitor:
         columns += [generator(overexposed, training=False), target]
         rows = np.concatenate([np.asarray(c) for c in columns], axis=2)
         grid = np.concatenate(list(rows), axis=0)
-        pixels = np.uint8(np.clip(grid, 0, 1) * 255 + 0.5)
+        pixels = (np.clip(grid, 0, 1) * 255 + 0.5).astype(np.uint8)
         folder = self._run_dir.samples
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(
