@@ -17,7 +17,7 @@ from tfexposure.photo import (
 )
 from tfexposure.photo.io import (
     colour,
-    encode,
+    files,
 )
 from tfexposure.photo.report_page import (
     CARD,
@@ -46,6 +46,7 @@ class Report:
         self._cards = tempfile.TemporaryFile(prefix="tfexposure-")
         self._places = {}  # File -> (offset, length) of its card.
         self._lock = threading.Lock()
+        self._permissions = 0o666  # Those that every photo shown allows.
 
     def add(self, outcome, photo, correction):
         """Adds a photo that was corrected or left as it is.
@@ -77,6 +78,8 @@ class Report:
             **names,
         )
         with self._lock:
+            if photo.permissions is not None:
+                self._permissions &= photo.permissions
             card = card.encode()
             self._places[outcome.file] = (self._cards.tell(), len(card))
             self._cards.write(card)
@@ -92,7 +95,7 @@ class Report:
         for outcome in done:
             counts[outcome.status] = counts.get(outcome.status, 0) + 1
         summary = ", ".join(f"{n} {name}" for name, n in sorted(counts.items()))
-        with encode.atomic_file(path) as file:
+        with files.atomic_file(path, self._permissions) as file:
             head = HEAD.format(count=len(done), summary=summary)
             file.write(head.encode())
             for outcome in done:

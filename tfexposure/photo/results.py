@@ -4,7 +4,7 @@ import dataclasses
 import json
 import shutil
 
-from tfexposure.photo.io import encode
+from tfexposure.photo.io import files
 
 CORRECTED, UNCHANGED = "corrected", "unchanged"
 SKIPPED, FAILED = "skipped", "failed"
@@ -30,7 +30,7 @@ class Outcome:
 def write_json(path, outcomes):
     """Writes the outcomes as a JSON list, atomically."""
     rows = [dataclasses.asdict(outcome) for outcome in outcomes]
-    with encode.atomic_file(path) as file:
+    with files.atomic_file(path) as file:
         file.write(json.dumps(rows, indent=2).encode() + b"\n")
 
 
