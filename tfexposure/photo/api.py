@@ -9,6 +9,7 @@ import numpy as np
 from tfexposure.photo import (
     batch,
     inspection,
+    jobs,
 )
 from tfexposure.photo.correcting import (
     Settings,
@@ -109,12 +110,12 @@ def inspect_photo(photo):
 def _correct_file(path, output, runner, settings):
     source = pathlib.Path(path)
     if output is None:
-        target = batch.default_target(source, batch.Output())
+        target = jobs.default_target(source, batch.Output())
     else:
         target = pathlib.Path(output)
         if target.exists() and source.exists() and target.samefile(source):
             raise ValueError(f"output should not be the photo itself: {path}")
-    how = batch.kind_of_target(target, batch.Output())
+    how = jobs.kind_of_target(target, batch.Output())
     photo = read_photo(source)
     correction = correct_photo(photo, runner, settings)
     batch.write_correction(photo, correction, target, how)

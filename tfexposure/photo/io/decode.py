@@ -72,18 +72,22 @@ def read_photo(source, limits=None, name=None):
         UserError: one line naming the file and what is wrong with it.
     """
     limits = limits or Limits()
+    path = None
     if isinstance(source, bytes):
         name, data = name or "input", source
         _check_bytes(name, len(data), limits)
     else:
         name = name or os.fspath(source)
-        data = _read_file(pathlib.Path(source), name, limits)
+        path = pathlib.Path(source)
+        data = _read_file(path, name, limits)
     kind = formats.identify(data, name)
     # Without this every broken file would print Pillow's own warnings.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return _decode(data, kind, name, limits)
+            photo = _decode(data, kind, name, limits)
+            photo.path = path
+            return photo
         except UserError:
             raise
         except MemoryError as error:

@@ -1,10 +1,7 @@
 """From a `Photo` to a file, whole or not at all."""
 
-import contextlib
 import io
 import os
-import pathlib
-import tempfile
 
 import numpy as np
 
@@ -13,6 +10,7 @@ from tfexposure.errors import (
     import_extra,
 )
 from tfexposure.photo.io import (
+    files,
     formats,
     jpeg,
     orientation,
@@ -59,43 +57,8 @@ def write_photo(
         writer.write(buffer)
         target.write(buffer.getvalue())
         return
-    with atomic_file(target) as file:
+    with files.atomic_file(target, photo.permissions) as file:
         writer.write(file)
-
-
-@contextlib.contextmanager
-def atomic_file(path):
-    """Opens a new file beside `path` that takes its place on success."""
-    path = pathlib.Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name}.", suffix=".part"
-        )
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written: {error.strerror}"
-        ) from error
-    try:
-        with os.fdopen(handle, "w+b") as file:
-            yield file
-        os.chmod(part, _mode_of_new_files(path))
-        os.replace(part, path)
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written: {error.strerror or error}"
-        ) from error
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(part)
-
-
-def _mode_of_new_files(path):
-    if path.exists():
-        return path.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
 
 
 class _Writer:

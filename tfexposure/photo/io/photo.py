@@ -1,7 +1,9 @@
 """A photo between its decoding and its encoding."""
 
 import dataclasses
+import pathlib
 
+from tfexposure.photo.io import files
 from tfexposure.photo.io.pixel_buffer import PixelBuffer
 
 # Stated in docs/correct.md; `--max_pixels` and `--max_bytes` change them.
@@ -39,6 +41,7 @@ class Photo:
         encoding: how the file was compressed: JPEG tables, subsampling...
         data: the file itself.
         notes: sentences for the user on what could not be kept.
+        path: the file it was read from, or `None`.
     """
 
     name: str
@@ -52,6 +55,12 @@ class Photo:
     encoding: dict = dataclasses.field(default_factory=dict)
     data: bytes = b""
     notes: list = dataclasses.field(default_factory=list)
+    path: pathlib.Path | None = None
+
+    @property
+    def permissions(self):
+        """Mode bits of its file, which nothing made of it may exceed."""
+        return files.permissions_of(self.path)
 
     @property
     def colours(self):
