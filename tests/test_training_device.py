@@ -354,7 +354,7 @@ def test_loop_trains_within_its_budget_and_resumes(array_file, tmp_path):
     for steps in (2, 3):
         trainer, batches = make_trainer(), make_batches(array_file)
         figures = loop.train(
-            trainer, batches, tmp_path, steps, 5.0, sets, log=lines.append
+            trainer, batches, tmp_path, steps, 600.0, sets, log=lines.append
         )
         batches.close()
         assert trainer.step == steps
