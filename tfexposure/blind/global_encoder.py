@@ -96,7 +96,7 @@ class GlobalEncoder(keras.layers.Layer):
     def get_config(self):
         return {
             **super().get_config(),
-            "widths": self.widths,
+            "widths": list(self.widths),
             "embedding_size": self.embedding_size,
             "dropout": self.dropout,
             "use_camera_statistics": self.use_camera_statistics,
@@ -146,7 +146,7 @@ class CurveExpert(keras.layers.Layer):
     def get_config(self):
         return {
             **super().get_config(),
-            "widths": self.widths,
+            "widths": list(self.widths),
             "embedding_size": self.embedding_size,
             "dropout": self.dropout,
         }
@@ -237,7 +237,7 @@ class MixtureOfCurves(keras.layers.Layer):
     def get_config(self):
         return {
             **super().get_config(),
-            "widths": self.widths,
+            "widths": list(self.widths),
             "embedding_size": self.embedding_size,
             "dropout": self.dropout,
         }

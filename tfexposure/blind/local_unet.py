@@ -102,7 +102,7 @@ class LocalUNet(keras.layers.Layer):
         yield self.head, 1
 
     def get_config(self):
-        return {**super().get_config(), "widths": self.widths}
+        return {**super().get_config(), "widths": list(self.widths)}
 
 
 def enlarge(images):
