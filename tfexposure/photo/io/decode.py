@@ -131,10 +131,13 @@ def _decode(data, kind, name, limits):
         return _decode_deep_png(data, name, limits)
     original = data
     if kind == "tiff":
+        if 43 in data[2:4]:
+            data = tiff.classic_copy(data)
+        stored = data
         data, deep = deep_tiff.ready_for_pillow(data, name)
     else:
         deep = None
-    image = _open(kind, data)
+    image = _open_tiff(data, name) if kind == "tiff" else _open(kind, data)
     _check_size(
         name, *((deep.width, deep.height) if deep else image.size), limits
     )
@@ -146,18 +149,23 @@ def _decode(data, kind, name, limits):
         )
     photo = Photo(name, None, kind, data=original)
     _read_metadata(photo, image)
+    if kind == "tiff":
+        photo.orientation = _tiff_orientation(stored)
+        _note_extra_samples(photo, image, stored, deep)
     if deep:
         _load(image)
         strips = deep_tiff.strips(image, deep)
-        shape = (deep.height, deep.width, deep.samples)
+        shape = (deep.height, deep.width, deep.channels)
         photo.rows = _stored_rows(strips, shape, photo.orientation)
         return photo
     mode = _kept_mode(image, name)
     if image.mode == "CMYK":
-        photo.notes.append("was CMYK; written as RGB")
+        photo.losses.append("was CMYK; written as RGB")
     elif image.mode in ("P", "PA"):
-        photo.notes.append("had a palette; written in full colour")
+        photo.losses.append("had a palette; written in full colour")
     _load(image)
+    if kind == "tiff" and mode == "I;16":
+        photo.encoding["bits"] = deep_tiff.bits_of(stored)
     photo.rows = _image_rows(image, mode, photo)
     if image.mode == "CMYK":
         photo.icc = None
@@ -177,6 +185,17 @@ def _open(kind, data):
             "PyPI has it"
         )
     return getattr(plugin, name)(io.BytesIO(data))
+
+
+def _open_tiff(data, name):
+    try:
+        return _open("tiff", data)
+    except (SyntaxError, KeyError) as error:
+        raise UserError(
+            f"{name}: a TIFF of a kind that is not read "
+            f"({deep_tiff.kind_of(data)}); save it as an RGB TIFF of 8 or 16 "
+            "bits first"
+        ) from error
 
 
 def _load(image):
@@ -218,6 +237,10 @@ def _image_rows(image, mode, photo):
 
 
 def _converter(image, mode, photo):
+    bits = photo.encoding.pop("bits", 16)
+    if bits != 16:
+        factor = 65535 / (2**bits - 1)
+        return lambda part: np.rint(np.asarray(part) * factor).astype(np.uint16)
     if image.mode == mode:
         return lambda part: part
     if image.mode == "CMYK" and photo.icc:
@@ -251,7 +274,6 @@ def _read_metadata(photo, image):
     if xmp:
         photo.xmp = xmp.encode() if isinstance(xmp, str) else xmp
     if photo.format == "tiff":
-        photo.orientation = _tiff_orientation(photo.data)
         photo.carried = tiff.carried_tags(image)
         photo.encoding["compress"] = info.get("compression") != "raw"
         return
@@ -263,7 +285,7 @@ def _read_metadata(photo, image):
     elif photo.format == "webp":
         photo.encoding["lossless"] = b"VP8L" in photo.data[12:64]
     elif photo.format == "heic" and info.get("bit_depth", 8) > 8:
-        photo.notes.append(f"had {info['bit_depth']} bits; written with 8")
+        photo.losses.append(f"had {info['bit_depth']} bits; written with 8")
 
 
 def _read_jpeg_coding(photo, image):
@@ -272,7 +294,7 @@ def _read_jpeg_coding(photo, image):
     segments = jpeg.read_segments(photo.data)
     photo.carried = jpeg.kept_segments(segments)
     if len(photo.carried) < len(segments) and image.info.get("mp"):
-        photo.notes.append("pictures behind the first were not kept")
+        photo.losses.append("pictures behind the first were not kept")
     if image.mode == "CMYK":
         return  # Its tables are for four inks.
     photo.encoding["qtables"] = image.quantization
@@ -286,7 +308,7 @@ def _exif_orientation(photo, get_exif):
     try:
         value = get_exif().get(tiff.ORIENTATION, 1)
     except Exception:  # A stranger's bytes fail in many ways.
-        photo.notes.append("its EXIF block is damaged and was carried along")
+        photo.notes.append("its EXIF block is damaged; carried along")
         return 1
     return value if value in range(1, 9) else 1
 
@@ -297,6 +319,25 @@ def _parse_exif(block):
     exif = Image.Exif()
     exif.load(b"Exif\0\0" + block)
     return exif
+
+
+def _note_extra_samples(photo, image, data, deep):
+    """Says what becomes of channels beside colours and alpha."""
+    extra = deep_tiff.extra_samples(data)
+    if deep:
+        dropped = deep.samples - deep.channels
+    else:
+        kept = {"RGBX": 3}.get(image.mode, len(image.getbands()))
+        colours = kept - (image.mode in ("LA", "La", "PA", "RGBA", "RGBa"))
+        dropped = max(len(extra) - (kept - colours), 0)
+    if dropped:
+        photo.losses.append(
+            f"had {dropped} channel(s) beside colours and alpha; not kept"
+        )
+    if extra[:1] == [deep_tiff.ASSOCIATED]:
+        photo.losses.append(
+            "colours were stored multiplied by alpha; written without"
+        )
 
 
 def _tiff_orientation(data):

@@ -51,6 +51,7 @@ def write_photo(
             written; an existing file is then as it was.
     """
     kind = kind or photo.format
+    photo.notes.extend(photo.losses)
     writer = _Writer(photo, kind, quality, subsampling, metadata)
     if not isinstance(target, (str, os.PathLike)):
         buffer = io.BytesIO()
