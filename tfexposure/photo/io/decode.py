@@ -150,7 +150,7 @@ def _decode(data, kind, name, limits):
     photo = Photo(name, None, kind, data=original)
     _read_metadata(photo, image)
     if kind == "tiff":
-        photo.orientation = _tiff_orientation(stored)
+        photo.orientation = tiff.orientation_of(stored) or 1
         _note_extra_samples(photo, image, stored, deep)
     if deep:
         _load(image)
@@ -277,11 +277,11 @@ def _read_metadata(photo, image):
         photo.carried = tiff.carried_tags(image)
         photo.encoding["compress"] = info.get("compression") != "raw"
         return
-    photo.orientation = _exif_orientation(photo, image.getexif)
+    if photo.format == "png":
+        _read_png_chunks(photo, info)
+    photo.orientation = _orientation(photo)
     if photo.format == "jpeg":
         _read_jpeg_coding(photo, image)
-    elif photo.format == "png":
-        photo.carried = png.ancillary_chunks(photo.data)
     elif photo.format == "webp":
         photo.encoding["lossless"] = b"VP8L" in photo.data[12:64]
     elif photo.format == "heic" and info.get("bit_depth", 8) > 8:
@@ -304,21 +304,42 @@ def _read_jpeg_coding(photo, image):
         photo.encoding["subsampling"] = subsampling
 
 
-def _exif_orientation(photo, get_exif):
-    try:
-        value = get_exif().get(tiff.ORIENTATION, 1)
-    except Exception:  # A stranger's bytes fail in many ways.
+def _read_png_chunks(photo, info):
+    """EXIF and XMP of a PNG, which may lie behind its pixels."""
+    photo.carried = png.ancillary_chunks(photo.data)
+    for kind, body in photo.carried:
+        if kind == b"eXIf":
+            photo.exif = body.removeprefix(b"Exif\0\0") or None
+    raw = info.get("Raw profile type exif")  # As ImageMagick used to write.
+    if raw and not photo.exif:
+        try:
+            block = bytes.fromhex("".join(raw.split("\n")[3:]))
+            photo.exif = block.removeprefix(b"Exif\0\0") or None
+        except ValueError:
+            photo.notes.append("its EXIF block is damaged; carried along")
+    packets = filter(None, map(png.xmp_of, photo.carried))
+    photo.xmp = next(packets, photo.xmp)
+
+
+def _orientation(photo):
+    """Of the stored pixels: EXIF's word, else that of XMP.
+
+    AVIF and HEIC say it in boxes of their own, which their readers put into
+    the EXIF block; XMP does not count there.
+    """
+    if photo.exif and _is_broken(photo.exif):
         photo.notes.append("its EXIF block is damaged; carried along")
-        return 1
-    return value if value in range(1, 9) else 1
+    stated = tiff.orientation_of(photo.exif) if photo.exif else None
+    if stated is None and photo.format not in ("avif", "heic"):
+        stated = orientation.of_xmp(photo.xmp)
+    return stated or 1
 
 
-def _parse_exif(block):
-    from PIL import Image
-
-    exif = Image.Exif()
-    exif.load(b"Exif\0\0" + block)
-    return exif
+def _is_broken(exif):
+    try:
+        return exif[:2] not in (b"II", b"MM") or not list(tiff.entries(exif))
+    except (ValueError, struct.error):
+        return True
 
 
 def _note_extra_samples(photo, image, data, deep):
@@ -340,34 +361,13 @@ def _note_extra_samples(photo, image, data, deep):
         )
 
 
-def _tiff_orientation(data):
-    try:
-        for at, tag, kind, _ in tiff.entries(data):
-            if tag == tiff.ORIENTATION:
-                value = tiff.get(data, at, kind)
-                return value if value in range(1, 9) else 1
-    except (ValueError, struct.error):
-        pass
-    return 1
-
-
 def _decode_deep_png(data, name, limits):
     width, height, *_ = png.header(data)
     _check_size(name, width, height, limits)
     channels, strips = png.read_deep(data)
     photo = Photo(name, None, "png", data=data)
-    photo.carried = png.ancillary_chunks(data)
     # Opening reads what lies before the pixels and leaves those alone.
-    image = _open("png", data)
-    photo.icc = image.info.get("icc_profile") or None
-    photo.xmp = image.info.get("xmp")
-    photo.exif = next(
-        (body for kind, body in photo.carried if kind == b"eXIf"), None
-    )
-    if photo.exif:
-        photo.orientation = _exif_orientation(
-            photo, lambda: _parse_exif(photo.exif)
-        )
+    _read_metadata(photo, _open("png", data))
     photo.rows = _stored_rows(
         strips, (height, width, channels), photo.orientation
     )

@@ -177,12 +177,24 @@ def entries(data):
 
 
 def get(data, at, kind):
-    code = "H" if kind == _SHORT else "I"
+    code = {_SHORT: "H", _BYTE: "B"}.get(kind, "I")
     return struct.unpack_from(byte_order(data) + code, data, at + 8)[0]
 
 
+def orientation_of(data):
+    """What a TIFF or an EXIF block says of its orientation, or `None`."""
+    try:
+        for at, tag, kind, count in entries(data):
+            if tag == ORIENTATION and count == 1:
+                value = get(data, at, kind)
+                return value if value in range(1, 9) else None
+    except (ValueError, struct.error):
+        pass
+    return None
+
+
 def put(data, at, kind, value):
-    code = "HH" if kind == _SHORT else "I"
+    code = {_SHORT: "HH", _BYTE: "B3x"}.get(kind, "I")
     values = (value, 0) if kind == _SHORT else (value,)
     struct.pack_into(
         byte_order(data) + "HI" + code, data, at + 2, kind, 1, *values
