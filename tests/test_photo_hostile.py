@@ -216,7 +216,7 @@ def dng():
         ("a.dng", dng(), "camera raw"),
         ("a.tif", dng(), "camera raw"),
         ("a.nef", SAMPLES["plain.tif"], "camera raw"),
-        ("a.tif", file_of(Image.new("F", (4, 4)), "TIFF"), "kind F"),
+        ("a.tif", file_of(Image.new("F", (4, 4)), "TIFF"), "floating point"),
     ],
 )
 def test_refused_with_a_reason(tmp_path, name, data, reason):

@@ -101,9 +101,7 @@ def inspect(photo):
 
 def inspect_photo(photo):
     """Inspects a decoded `Photo`."""
-    space = colour.SameColour()
-    if photo.colours == 3:
-        space = colour.colour_of(photo.icc, photo.notes)
+    space = colour.colour_of(photo.icc, photo.notes, photo.colours)
     return inspection.inspect_pixels(photo.pixels, photo.colours, space)
 
 
@@ -160,8 +158,8 @@ def _checked_array(array):
             f"Received: {shape}"
         )
     array = array.reshape(*shape[:2], -1)
-    if array.dtype in (np.uint8, np.uint16):
-        return array
+    if array.dtype.newbyteorder("=") in (np.uint8, np.uint16):
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype.kind != "f":
         raise ValueError(
             "photo should be uint8, uint16 or floating point. Received: "

@@ -107,11 +107,10 @@ class Report:
 def _picture(photo, rows):
     """A picture as a data URI: upright, in sRGB, small."""
     levels = overlay.preview(rows, photo.colours, 2 * _SIDE)
-    if photo.colours == 3:
-        space = colour.colour_of(photo.icc, [])
-        if not space.is_identity:
-            srgb = space.to_srgb(levels.astype(np.float32) / 255)
-            levels = np.rint(np.clip(srgb, 0, 1) * 255).astype(np.uint8)
+    space = colour.colour_of(photo.icc, [], photo.colours)
+    if not space.is_identity:
+        srgb = space.to_srgb(levels.astype(np.float32) / 255)
+        levels = np.rint(np.clip(srgb, 0, 1) * 255).astype(np.uint8)
     image = Image.fromarray(levels)
     image.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()

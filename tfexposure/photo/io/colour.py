@@ -103,6 +103,25 @@ class MatrixColour:
         )
 
 
+class GreyColour:
+    """A profile of one curve, for grey photos.
+
+    Args:
+        curve: a `_Curve`.
+    """
+
+    is_identity = False
+
+    def __init__(self, curve):
+        self._curve = curve
+
+    def to_srgb(self, values):
+        return srgb_from_linear(self._curve.to_linear(values))
+
+    def from_srgb(self, values):
+        return self._curve.from_linear(srgb_to_linear(values))
+
+
 class TableColour:
     """A profile of look-up tables, by LittleCMS in 8 bits a channel."""
 
@@ -152,19 +171,29 @@ class _Curve:
         return np.interp(light, self._light, self._encoded).astype(np.float32)
 
 
-def colour_of(icc, notes):
-    """Chooses the conversion for an RGB photo's profile.
+def describes(icc):
+    """What a profile is for: `"RGB"`, `"GRAY"`, `"CMYK"`; "" if it is none."""
+    if not icc or len(icc) < 132 or icc[36:40] != b"acsp":
+        return ""
+    return icc[16:20].decode("latin-1").strip()
+
+
+def colour_of(icc, notes, colours=3):
+    """Chooses the conversion for a photo's profile.
 
     Args:
         icc: bytes of the profile, or `None`.
         notes: list that a sentence is added to if the profile is unusable.
+        colours: 1 for a grey photo, 3 for one in colour.
 
     Returns:
         object with `to_srgb` and `from_srgb`.
     """
-    if not icc:
+    if not icc or (colours == 1 and describes(icc) == "RGB"):
         return SameColour()
     try:
+        if colours == 1:
+            return _grey_colour(icc)
         matrix = _matrix_colour(icc)
         if matrix is None:
             from PIL import ImageCms
@@ -197,13 +226,25 @@ def _matrix_colour(icc):
     matrix = np.stack(columns, axis=1)
     curves = [_Curve(_parse_curve(tags[name])) for name in names[3:]]
     if np.abs(matrix - _SRGB_TO_XYZ).max() < 2e-3:
-        encoded = np.linspace(0, 1, 256)
-        expected = srgb_to_linear(encoded)
-        if all(
-            np.abs(c.to_linear(encoded) - expected).max() < 2e-3 for c in curves
-        ):
+        if all(_is_srgb(curve) for curve in curves):
             return SameColour()
     return MatrixColour(curves, matrix)
+
+
+def _grey_colour(icc):
+    """A `GreyColour`, or `SameColour` for sRGB's curve."""
+    tags = _profile_tags(icc)
+    if describes(icc) != "GRAY":
+        raise ValueError(f"it describes {describes(icc)} data")
+    curve = _Curve(_parse_curve(tags[b"kTRC"]))
+    return SameColour() if _is_srgb(curve) else GreyColour(curve)
+
+
+def _is_srgb(curve):
+    encoded = np.linspace(0, 1, 256)
+    return (
+        np.abs(curve.to_linear(encoded) - srgb_to_linear(encoded)).max() < 2e-3
+    )
 
 
 def _profile_tags(icc):

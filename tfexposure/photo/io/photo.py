@@ -40,7 +40,8 @@ class Photo:
             for byte: JPEG segments, PNG chunks or TIFF tags.
         encoding: how the file was compressed: JPEG tables, subsampling...
         data: the file itself.
-        notes: sentences for the user on what could not be kept.
+        notes: sentences for the user; what could not be kept among them.
+        losses: those that hold once the photo is written anew.
         path: the file it was read from, or `None`.
     """
 
@@ -55,6 +56,7 @@ class Photo:
     encoding: dict = dataclasses.field(default_factory=dict)
     data: bytes = b""
     notes: list = dataclasses.field(default_factory=list)
+    losses: list = dataclasses.field(default_factory=list)
     path: pathlib.Path | None = None
 
     @property
