@@ -212,7 +212,7 @@ def test_grey_profiles_count_in_inspection_and_correction():
         photo.icc = grey_profile(gamma)
         stops.append(api.inspect_photo(photo).stops)
         done = correct_photo(photo, Gain(0.5), Settings(force=True))
-        answers.append((done.rows.array() / 65535.0) ** gamma)
+        answers.append((done.pixels.array() / 65535.0) ** gamma)
     assert stops[0] == pytest.approx(stops[1], abs=0.02)
     assert np.abs(answers[0] - answers[1]).max() < 2e-3
 
@@ -232,7 +232,7 @@ def test_what_alpha_hides_decides_nothing():
                 pixels[alpha == 0, :3] = hidden
                 photo = Photo("a", PixelBuffer.of_array(pixels), "png")
                 done = correct_photo(photo, runner, settings, want_mask=True)
-                answer = done.rows.array()
+                answer = done.pixels.array()
                 assert (answer[alpha == 0, :3] == hidden).all()
                 assert not done.invented.array()[alpha == 0].any()
                 answers.append(answer[alpha > 0])

@@ -109,7 +109,7 @@ def test_boxes_decide_in_avif_and_heic():
     data = [buffer.getvalue(), file_of(image, "AVIF", xmp=xmp(6))]
     for coded in data:
         before = shown_by_boxes(coded)
-        pixels = decode.read_photo(coded).rows.array()
+        pixels = decode.read_photo(coded).pixels.array()
         assert pixels.shape == before.shape
         for kind in ("png", "jpeg", "heic", "avif"):
             assert looks_upright(rewritten(coded, kind)) == (
