@@ -17,7 +17,6 @@ from PIL import Image
 
 import tfexposure
 from tfexposure import pretrained
-from tfexposure.imaging.exposure import quantize
 from tfexposure.imaging.luminance import LUMINANCE_WEIGHTS
 from tfexposure.runtime.runners import open_runner
 
@@ -238,7 +237,8 @@ def _show(path):
         top = (photo.height - 3 * height) // 2
         photo = photo.crop((left, top, left + 3 * width, top + 3 * height))
         good = np.asarray(photo).astype("float32") / 255
-        bright = quantize(tfexposure.overexpose(good, tau))
+        light = np.minimum(good**2.2, tau) / tau
+        bright = np.rint(light ** (1 / 2.2) * 255).astype("float32") / 255
         restored = tfexposure.correct(bright, model=runner)
         for place, image in enumerate((bright, restored, good)):
             tile = Image.fromarray(np.rint(image * 255).astype("uint8"))
@@ -261,7 +261,7 @@ python benchmarks/natural_report.py --work=WORK \\
 
 It was trained in stages, each begun with the one before, on one or two CPU
 cores (45 images/s with crops of 128 pixels, 30 with 192, 100 for the curve
-alone, 57 for the gate alone; settings of the last stage in `natural.json`):
+alone, 57 for the judge alone; settings of the last stage in `natural.json`):
 
 1. everything, 11,285 steps ([log](training/natural-1.jsonl)); the recipe was
    steered by hand
@@ -291,7 +291,7 @@ alone, 57 for the gate alone; settings of the last stage in `natural.json`):
     dropout, at 4e-4: on the paper's photos alone, `untouched` 0.15, 2,200 steps
     ([log](training/natural-14.jsonl)), and on camera photos alone, `untouched`
     0.1, 2,500 ([log](training/natural-15.jsonl))
-13. from the same beginning, a gate that tells the two, at 5e-4, 5,600 steps
+13. from the same beginning, a judge that tells the two, at 5e-4, 5,600 steps
     ([log](training/natural-16.jsonl)), and everything once more for the local
     network, `gamma_share` 0.45 and `highlight` 0.04, at 2e-4, 2,026
     ([log](training/natural-17.jsonl))
@@ -300,20 +300,20 @@ alone, 57 for the gate alone; settings of the last stage in `natural.json`):
     ([log](training/natural-18.jsonl), seed 51, and
     [log](training/natural-19.jsonl), seed 52, `highlight` 0.15 and
     `distribution` 0.5)
-15. from the mean of both of 14, the gate alone (`--judge_only`), which looks
+15. from the mean of both of 14, the judge alone (`--judge_only`), which looks
     at statistics of single pixels from here on: its first dense layer was
     widened by zeros; batches of 32, at 1e-3, 5,200, seed 61
     ([log](training/natural-20.jsonl))
 16. from there, photos packed with the pixels they have, views of 320 pixels,
     40 images/s, the same, 3,150 of 3,600, seed 72
     ([log](training/natural-21.jsonl))
-17. from there, the gate without some of the statistics (their mean went into
+17. from there, the judge without some of the statistics (their mean went into
     its bias), at 6e-4, 951, twice ([log](training/natural-22.jsonl), seed 73,
     and [log](training/natural-23.jsonl), seed 74)
 
 What ships is the mean of both of 17, by `export/export_pretrained.py`; all but
-the gate is the mean of both of 14. Curves and gate were networks of their own
-in 12 and 13, the gate's script is gone; `train_device.py` trains all three at
+the judge is the mean of both of 14. Curves and judge were networks of their own
+in 12 and 13, the judge's script is gone; `train_device.py` trains all three at
 once, as in 14, with crops or without (`--crops=0`).
 [BUILD_NOTES.md](../../BUILD_NOTES.md) says why, and what else was tried.
 
@@ -348,7 +348,7 @@ the constant fill, where 0.6 are wanted, and above the target on these photos as
 well. Of the sample photos the 11 with at most 5 % of their pixels clipped
 change by 2.0 of 255 on average (by hand).
 
-The weights before these, whose gate saw no statistics of single pixels, had
+The weights before these, whose judge saw no statistics of single pixels, had
 25.9, 28.3, 21.9 and 21.8 (25.9) dB in the same places, SSIM at random tau with
 JPEG 0.962, and changed the well-exposed originals by 1.66 of 255; in full
 (`--force`) 26.1, 28.2, 21.9 and 22.2 (26.2). Those before, with one curve for
@@ -395,7 +395,7 @@ weights `{sha256}`; {date}.
 ## What it does
 
 Blindly gives an overexposed photo a natural exposure. From a thumbnail of the
-whole photo it tells whether a camera's curve or a plain clip made it, and
+whole photo it judges whether a camera's curve or a plain clip made it, and
 chooses one rising tone curve; the curve alone makes every channel value below
 0.7 of white, so nothing is invented there. From there on a local network may
 lift all channels together, and where one is clipped (from 0.9 on) it adds an
