@@ -16,8 +16,9 @@ FLOORS = (
     ("config", "layers", "losses", "metrics", "perceptual"),
     ("blind", "config_flags", "paper"),
     ("data", "pretrained"),
+    ("evaluation",),
     ("runtime", "training"),
-    ("evaluation", "photo"),
+    ("photo",),
     ("serving",),
     ("experiments", "export_flags"),
     ("cli",),
@@ -27,7 +28,6 @@ FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}
 # of Keras, or on none.
 MAY_NEED_TENSORFLOW = {
     "data",
-    "evaluation",
     "experiments",
     "export_flags",
     "replicas",

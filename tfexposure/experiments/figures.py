@@ -62,7 +62,8 @@ def compare(photos, restorers, simulation):
 
     Args:
         photos: name -> photo.
-        restorers: label -> function from an `Example` to a restored photo.
+        restorers: label -> function from an overexposed photo to a restored
+            one.
         simulation: a `Simulation`.
     """
     rows, captions, numbers = [], [], {}
@@ -71,7 +72,7 @@ def compare(photos, restorers, simulation):
         row = [drawing.to_image(example.overexposed)]
         caption = [_l1(photo, example.overexposed)]
         for restore in restorers.values():
-            restored = restore(example)
+            restored = restore(example.overexposed)
             row.append(drawing.to_image(restored))
             caption.append(_l1(photo, restored))
         numbers[name] = caption
@@ -87,7 +88,7 @@ def figure8(photos, restore, restore_random, tau=0.5):
     Args:
         photos: name -> photo; the last is overexposed with the paper's
             random tau and restored by `restore_random`.
-        restore: function from an `Example` to a restored photo.
+        restore: function from an overexposed photo to a restored one.
         restore_random: the same, trained with random tau.
         tau: of all rows but the last.
     """
@@ -97,7 +98,7 @@ def figure8(photos, restore, restore_random, tau=0.5):
         used = _RANDOM_TAU if last else tau
         example = Simulation(tau_min=used, tau_max=used).apply(photo, name)
         inverse = _array(exposure.invert(example.overexposed, used))
-        restored = (restore_random if last else restore)(example)
+        restored = (restore_random if last else restore)(example.overexposed)
         pictures = [example.overexposed, inverse, restored]
         numbers[name] = [_l1(photo, picture) for picture in pictures]
         captions.append([*(f"L1 {v:.3f}" for v in numbers[name]), None])
@@ -112,14 +113,14 @@ def figure9(photos, restore, tau=0.5):
 
     Args:
         photos: name -> photo.
-        restore: function from an `Example` to a restored photo.
+        restore: function from an overexposed photo to a restored one.
         tau: of the simulation.
     """
     examples = []
     for name, photo in photos.items():
         example = Simulation(tau_min=tau, tau_max=tau).apply(photo, name)
         inverse = _array(exposure.invert(example.overexposed, tau))
-        restored = restore(example)
+        restored = restore(example.overexposed)
         differences = [
             np.abs(photo - other).mean(axis=-1) for other in (inverse, restored)
         ]
@@ -156,13 +157,13 @@ def ceiling_figure(photos, restore, tau=0.5):
 
     Args:
         photos: name -> photo.
-        restore: function from an `Example` to a restored photo.
+        restore: function from an overexposed photo to a restored one.
         tau: of the simulation.
     """
     rows, numbers = [], {}
     for name, photo in photos.items():
         example = Simulation(tau_min=tau, tau_max=tau).apply(photo, name)
-        restored = np.clip(restore(example), 0, 1)
+        restored = np.clip(restore(example.overexposed), 0, 1)
         limit = float(np.quantile(restored @ _LUMINANCE, 0.999))
         above = float((photo @ _LUMINANCE > limit).mean())
         numbers[name] = {"ceiling": limit, "original_above": above}
@@ -264,8 +265,8 @@ def draw(experiment, photos, restorers):
     Args:
         experiment: `figure4` to `figure11`.
         photos: name -> photo.
-        restorers: label -> function from an `Example` to a restored photo, as
-            in `catalogue.FIGURES`.
+        restorers: label -> function from an overexposed photo to a restored
+            one, as in `catalogue.FIGURES`.
 
     Returns:
         The picture, and a dictionary of the numbers shown in it.
