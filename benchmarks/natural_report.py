@@ -18,7 +18,7 @@ from PIL import Image
 import tfexposure
 from tfexposure import pretrained
 from tfexposure.imaging.luminance import LUMINANCE_WEIGHTS
-from tfexposure.runtime.runners import open_runner
+from tfexposure.runtime.opening import open_model
 
 _WORK = flags.DEFINE_string("work", None, "Of peerbench.sh.", required=True)
 _SAMPLES = flags.DEFINE_string(
@@ -180,12 +180,12 @@ def _clean(work):
     """What happens to photos that need nothing."""
     lines = ["### Well-exposed originals", ""]
     lines += _head(["N", "left alone", "mean change, of 255"])
-    runner = open_runner()
+    model = open_model()
     for name, force in (("natural", False), ("natural-forced", True)):
         changes = []
         for path in sorted((work / "data" / "gt").glob("*.png")):
             photo = np.asarray(Image.open(path).convert("RGB"))
-            answer = tfexposure.correct(photo, model=runner, force=force)
+            answer = tfexposure.correct(photo, model=model, force=force)
             changes.append(np.abs(answer.astype(float) - photo).mean())
         alone = np.mean(np.array(changes) == 0)
         lines.append(
@@ -224,7 +224,7 @@ def _short_table(sets, pair):
 
 def _show(path):
     """Draws rows of overexposed, restored, original; two photos a row."""
-    runner = open_runner()
+    model = open_model()
     width, height = 232, 155
     sheet = Image.new("RGB", (6 * width, (len(_SHOWN) + 1) // 2 * height))
     for index, (name, tau) in enumerate(_SHOWN):
@@ -239,7 +239,7 @@ def _show(path):
         good = np.asarray(photo).astype("float32") / 255
         light = np.minimum(good**2.2, tau) / tau
         bright = np.rint(light ** (1 / 2.2) * 255).astype("float32") / 255
-        restored = tfexposure.correct(bright, model=runner)
+        restored = tfexposure.correct(bright, model=model)
         for place, image in enumerate((bright, restored, good)):
             tile = Image.fromarray(np.rint(image * 255).astype("uint8"))
             tile = tile.resize((width, height), Image.Resampling.BOX)

@@ -19,7 +19,7 @@ FLOORS = (
     ("runtime", "training"),
     ("evaluation", "photo"),
     ("serving",),
-    ("experiments", "export_flags"),
+    ("experiments",),
     ("cli",),
 )
 FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}
@@ -29,7 +29,6 @@ MAY_NEED_TENSORFLOW = {
     "data",
     "evaluation",
     "experiments",
-    "export_flags",
     "replicas",
     "runtime",
     "serving",

@@ -12,7 +12,7 @@ from tfexposure import evaluation
 from tfexposure.errors import UserError
 from tfexposure.evaluation.measure import FIDELITY_NAMES
 from tfexposure.metrics.classifiers import Classifier
-from tfexposure.runtime.runners import Runner
+from tfexposure.runtime.model import Model
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_large_photos_are_reduced_and_turned_upright(tmp_path):
 
 
 def test_models_get_the_thumbnail_they_ask_for(folder):
-    class Recorder(Runner):
+    class Recorder(Model):
         thumbnail = 4
 
         def restore(self, image, thumbnail=None):
@@ -179,7 +179,7 @@ def test_models_get_the_thumbnail_they_ask_for(folder):
 
 
 def test_models_of_one_size_are_refused():
-    class Fixed(Runner):
+    class Fixed(Model):
         fixed_size = (64, 64)
 
     with pytest.raises(UserError, match="64"):

@@ -13,10 +13,7 @@ from tfexposure.evaluation.simulation import (
     to_uint8,
 )
 from tfexposure.imaging import exposure
-from tfexposure.runtime import (
-    runners,
-    thumbnails,
-)
+from tfexposure.runtime.opening import open_model
 
 INPUT = "input"
 INVERSE_KNOWN = "inverse (known tau)"
@@ -228,7 +225,7 @@ def model_method(model):
 
     Args:
         model: SavedModel folder, `.tflite` file, run folder, or an open
-            `Runner`.
+            `Model`.
 
     Returns:
         A function from an `Example` to a restored float32 (H, W, 3).
@@ -236,21 +233,10 @@ def model_method(model):
     Raises:
         UserError: if there is no such model or it does not load.
     """
-    runner = runners.open_runner(model)
-    if runner.fixed_size:
+    opened = open_model(model)
+    if opened.fixed_size:
         raise UserError(
-            f"{model} takes photos of {runner.fixed_size} pixels only; "
+            f"{model} takes photos of {opened.fixed_size} pixels only; "
             "evaluation needs a model for any size."
         )
-
-    def restore(example):
-        image = example.overexposed
-        if not runner.thumbnail:
-            return runner.restore(image)
-        height, width = image.shape[:2]
-        whole = [(0, image)]
-        return runner.restore(
-            image, thumbnails.make_thumbnail(whole, height, width, runner)
-        )
-
-    return restore
+    return lambda example: opened.restore_photo(example.overexposed)

@@ -22,9 +22,9 @@ from tfexposure.photo.io.photo import (
     Limits,
 )
 from tfexposure.photo.progress import Progress
-from tfexposure.runtime.runners import (
+from tfexposure.runtime.opening import (
     MODEL_KINDS,
-    open_runner,
+    open_model,
 )
 
 _EPILOG = """\
@@ -178,19 +178,19 @@ def main(args):
     )
     limits = Limits(args.max_pixels, args.max_bytes)
     if args.strength == 0:
-        runner = open_runner  # Never called: nothing is restored.
+        model = open_model  # Never called: nothing is restored.
     else:
-        runner = open_runner(args.model)
+        model = open_model(args.model)
     if args.output is None:
         args.output = "-"
         if args.input != "-":
             args.output = batch.default_target(args.input, output)
     if args.input == "-" or args.output == "-":
-        return _correct_stream(args, runner, settings, output, limits)
-    return _correct_files(args, runner, settings, output, limits)
+        return _correct_stream(args, model, settings, output, limits)
+    return _correct_files(args, model, settings, output, limits)
 
 
-def _correct_files(args, runner, settings, output, limits):
+def _correct_files(args, model, settings, output, limits):
     single = not pathlib.Path(args.input).is_dir()
     jobs = batch.find_jobs(args.input, args.output, output)
     if args.mask and not single:
@@ -200,7 +200,7 @@ def _correct_files(args, runner, settings, output, limits):
     progress = Progress(len(jobs), shown=False if args.quiet else None)
     page = report.Report() if args.report else None
     work = batch.Batch(
-        runner,
+        model,
         settings,
         output,
         limits,
@@ -246,7 +246,7 @@ def _sentence(result):
     )
 
 
-def _correct_stream(args, runner, settings, output, limits):
+def _correct_stream(args, model, settings, output, limits):
     """One photo from or to a pipe."""
     if args.report or args.json or args.mask:
         raise UserError("--report, --json and --mask need files, not -")
@@ -261,6 +261,6 @@ def _correct_stream(args, runner, settings, output, limits):
         output = batch.kind_of_target(target, output)
         if target.exists() and not output.overwrite:
             raise UserError(f"{target}: exists; --overwrite replaces it")
-    correction = correct_photo(photo, runner, settings)
+    correction = correct_photo(photo, model, settings)
     batch.write_correction(photo, correction, target, output)
     return 0
