@@ -30,27 +30,27 @@ import tfexposure
 from tfexposure.photo import batch, jobs
 from tfexposure.photo.correcting import Settings
 from tfexposure.runtime import tiling
-from tfexposure.runtime.runners import open_runner
+from tfexposure.runtime.opening import open_model
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def load(model):
-    """Opens a model and calls it once; (runner, resident megabytes)."""
-    runner = open_runner(model)
-    side = (runner.fixed_size or (64, 64))[0]
+    """Opens a model and calls it once; (model, resident megabytes)."""
+    model = open_model(model)
+    side = (model.fixed_size or (64, 64))[0]
     image = np.full((side, side, 3), 0.5, np.float32)
-    runner.restore(image, thumbnail_of(runner))
-    if runner.guide_spec:
-        runner.field(image, *runner.look(thumbnail_of(runner)))
-    return runner, peak_megabytes()
+    model.restore(image, thumbnail_of(model))
+    if model.grid_spec:
+        known = model.encode_photo(thumbnail_of(model))
+        model.affine_coefficients(image, *known)
+    return model, peak_megabytes()
 
 
-def thumbnail_of(runner):
-    if not runner.thumbnail:
+def thumbnail_of(model):
+    if not model.thumbnail:
         return None
-    shape = (runner.thumbnail, runner.thumbnail, runner.thumbnail_channels)
-    return np.full(shape, 0.5, np.float32)
+    return np.full(model.thumbnail_shape, 0.5, np.float32)
 
 
 def peak_megabytes():
@@ -60,11 +60,11 @@ def peak_megabytes():
 
 def product(model, folder, target):
     """The tool itself, on a photo or a folder."""
-    runner, base = load(model)
+    model, base = load(model)
     start = time.perf_counter()
     found = jobs.find_jobs([folder], target, batch.Output(overwrite=True))
     work = batch.Batch(
-        runner, Settings(force=True), batch.Output(overwrite=True)
+        model, Settings(force=True), batch.Output(overwrite=True)
     )
     results = work.run(found)
     seconds = time.perf_counter() - start
@@ -76,28 +76,28 @@ def product(model, folder, target):
 
 def naive(model, folder, target):
     """The same work by Python's `correct`, one photo after the other."""
-    runner, base = load(model)
+    model, base = load(model)
     target.mkdir(exist_ok=True)
     start = time.perf_counter()
     for path in sorted(folder.iterdir()):
-        tfexposure.correct(path, target / path.name, model=runner, force=True)
+        tfexposure.correct(path, target / path.name, model=model, force=True)
     return time.perf_counter() - start, base
 
 
 def bare(model, folder, target):
     """Opens, restores and saves, one photo after the other."""
-    runner, base = load(model)
+    model, base = load(model)
     target.mkdir(exist_ok=True)
     start = time.perf_counter()
     for path in sorted(folder.iterdir()):
         pixels = np.asarray(Image.open(path).convert("RGB"))
         height, width, _ = pixels.shape
         index = [
-            tiling.mirror(np.arange(tiling.round_up(n, runner.stride)), n)
+            tiling.mirror(np.arange(tiling.round_up(n, model.stride)), n)
             for n in (height, width)
         ]
         image = pixels[index[0]][:, index[1]].astype(np.float32) / 255
-        restored = runner.restore(image, thumbnail_of(runner))
+        restored = model.restore(image, thumbnail_of(model))
         levels = np.rint(np.clip(restored[:height, :width], 0, 1) * 255)
         Image.fromarray(levels.astype(np.uint8)).save(
             target / path.name, quality=92
@@ -107,16 +107,16 @@ def bare(model, folder, target):
 
 def network(model, photo, _):
     """The network alone on a photo of this size, tile by tile."""
-    runner, base = load(model)
+    model, base = load(model)
     width, height = Image.open(photo).size
-    rows, columns = tiling.grid(height, width, runner)
+    rows, columns = tiling.grid(height, width, model)
     image = np.random.default_rng(0).uniform(
         size=(rows[0].size, columns[0].size, 3)
     )
-    image, thumbnail = image.astype(np.float32), thumbnail_of(runner)
+    image, thumbnail = image.astype(np.float32), thumbnail_of(model)
     start = time.perf_counter()
     for _ in range(len(rows) * len(columns)):
-        runner.restore(image, thumbnail)
+        model.restore(image, thumbnail)
     return time.perf_counter() - start, base
 
 

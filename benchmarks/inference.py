@@ -75,16 +75,16 @@ def measure(threads):
     from tfexposure.serving import scoring
 
     generator = _generator()
-    network = runtime.network_of(generator)
+    model = runtime.KerasModel(generator)
     flops = _flops_per_pixel(generator)
     result = {"threads": threads, "sizes": {}, "missing": {}}
     with tempfile.TemporaryDirectory() as folder:
         saved = serving.export_saved_model(generator, folder, 1)
         for side in map(int, FLAGS.sizes):
             photos = scoring.read_examples(FLAGS.photos, side, 8)
-            inputs = scoring.as_inputs(network, photos, [0.5])
+            inputs = scoring.as_inputs(model, photos, [0.5])
             variants, missing = _variants(
-                generator, network, saved, side, inputs, threads
+                generator, model, saved, side, inputs, threads
             )
             result["missing"] |= missing
             variants["matrix multiply"] = _matrix_multiply(threads)
@@ -112,7 +112,7 @@ def measure(threads):
     return result
 
 
-def _variants(generator, network, saved, side, inputs, threads):
+def _variants(generator, model, saved, side, inputs, threads):
     """Returns functions of the picture by name, and what is missing and why."""
     import tensorflow as tf
 
@@ -122,7 +122,7 @@ def _variants(generator, network, saved, side, inputs, threads):
     call = tf.saved_model.load(str(saved)).signatures["serving_default"]
     # XLA compiles neither loops of unknown shapes nor string operations, so
     # it gets the folded network itself.
-    compiled = tf.function(network.restore_tile, jit_compile=True)
+    compiled = tf.function(model.graph.restore_tile, jit_compile=True)
     unfolded = tf.function(lambda image: generator(image, training=False))
     makers = {
         REFERENCE: lambda: lambda image: generator.predict(image, verbose=0),
@@ -135,14 +135,14 @@ def _variants(generator, network, saved, side, inputs, threads):
         "SavedModel + XLA": lambda: (
             lambda image: compiled(tf.constant(image)).numpy()
         ),
-        "ONNX Runtime": lambda: _onnx(network, side, threads),
-        "OpenVINO": lambda: _openvino(network, side, threads),
+        "ONNX Runtime": lambda: _onnx(model, side, threads),
+        "OpenVINO": lambda: _openvino(model, side, threads),
     }
 
     def lite(precision):
-        contents = serving.convert_to_tflite(network, precision, side, inputs)
-        model = LiteModel(contents, threads)
-        return lambda image: model(image=image)
+        contents = serving.convert_to_tflite(model, precision, side, inputs)
+        lite_model = LiteModel(contents, threads)
+        return lambda image: lite_model.restore(image[0])[None]
 
     for precision in PRECISIONS:
         makers[f"TFLite {precision}"] = lambda p=precision: lite(p)
@@ -157,34 +157,34 @@ def _variants(generator, network, saved, side, inputs, threads):
     return variants, missing
 
 
-def _onnx(network, side, threads):
+def _onnx(model, side, threads):
     import onnxruntime
     import tf2onnx
 
-    function = _fixed(network, side)
-    model, _ = tf2onnx.convert.from_function(
+    function = _fixed(model, side)
+    converted, _ = tf2onnx.convert.from_function(
         function, function.input_signature, opset=17
     )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, ["CPUExecutionProvider"]
+        converted.SerializeToString(), options, ["CPUExecutionProvider"]
     )
     return lambda image: session.run(None, {"image": image})[0]
 
 
-def _openvino(network, side, threads):
+def _openvino(model, side, threads):
     import openvino
     import tensorflow as tf
 
     module = tf.Module()
-    module.parameters = network.variables
-    module.call = _fixed(network, side)
+    module.parameters = model.graph.variables
+    module.call = _fixed(model, side)
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(module, folder, signatures=module.call)
-        model = openvino.convert_model(folder)
+        converted = openvino.convert_model(folder)
     compiled = openvino.Core().compile_model(
-        model,
+        converted,
         "CPU",
         # Some processors would run in bfloat16 unasked.
         {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads},
@@ -192,11 +192,11 @@ def _openvino(network, side, threads):
     return lambda image: compiled([image])[0]
 
 
-def _fixed(network, side):
+def _fixed(model, side):
     import tensorflow as tf
 
     spec = tf.TensorSpec((1, side, side, 3), tf.float32, "image")
-    return tf.function(lambda image: network.restore_tile(image), [spec])
+    return tf.function(lambda image: model.graph.restore_tile(image), [spec])
 
 
 def _matrix_multiply(threads):

@@ -19,7 +19,7 @@ import tfexposure
 from tfexposure import pretrained
 from tfexposure.imaging.exposure import quantize
 from tfexposure.imaging.luminance import LUMINANCE_WEIGHTS
-from tfexposure.runtime.runners import open_runner
+from tfexposure.runtime.opening import open_model
 
 _WORK = flags.DEFINE_string("work", None, "Of peerbench.sh.", required=True)
 _SAMPLES = flags.DEFINE_string(
@@ -178,12 +178,12 @@ def _clean(work):
     """What happens to photos that need nothing."""
     lines = ["### Well-exposed originals", ""]
     lines += _head(["N", "left alone", "mean change, of 255"])
-    runner = open_runner()
+    model = open_model()
     for name, force in (("natural", False), ("natural-forced", True)):
         changes = []
         for path in sorted((work / "data" / "gt").glob("*.png")):
             photo = np.asarray(Image.open(path).convert("RGB"))
-            answer = tfexposure.correct(photo, model=runner, force=force)
+            answer = tfexposure.correct(photo, model=model, force=force)
             changes.append(np.abs(answer.astype(float) - photo).mean())
         alone = np.mean(np.array(changes) == 0)
         lines.append(
@@ -222,7 +222,7 @@ def _short_table(sets, pair):
 
 def _show(path):
     """Draws rows of overexposed, restored, original; two photos a row."""
-    runner = open_runner()
+    model = open_model()
     width, height = 232, 155
     sheet = Image.new("RGB", (6 * width, (len(_SHOWN) + 1) // 2 * height))
     for index, (name, tau) in enumerate(_SHOWN):
@@ -236,7 +236,7 @@ def _show(path):
         photo = photo.crop((left, top, left + 3 * width, top + 3 * height))
         good = np.asarray(photo).astype("float32") / 255
         bright = quantize(tfexposure.overexpose(good, tau))
-        restored = tfexposure.correct(bright, model=runner)
+        restored = tfexposure.correct(bright, model=model)
         for place, image in enumerate((bright, restored, good)):
             tile = Image.fromarray(np.rint(image * 255).astype("uint8"))
             tile = tile.resize((width, height), Image.Resampling.BOX)

@@ -117,17 +117,17 @@ def _take_global_branch(model, run_dirs):
 
 
 def _write_tflite(model, about):
+    from tfexposure.runtime.keras_model import KerasModel
     from tfexposure.runtime.manifest import make_manifest
-    from tfexposure.runtime.network import network_of
     from tfexposure.serving import tflite
 
-    network = network_of(model)
-    contents = tflite.convert_to_tflite(network, _PRECISION.value)
+    exported = KerasModel(model)
+    contents = tflite.convert_to_tflite(exported, _PRECISION.value)
     path = tflite.write_tflite(
         pretrained.default_model_path(),
         contents,
         make_manifest(
-            network,
+            exported,
             format="TFLite",
             precision=_PRECISION.value,
             pretrained={key: about[key] for key in ("sha256", "step", "date")},

@@ -7,16 +7,14 @@ Example:
 import sys
 
 from absl import app, flags
+from tfexposure.export import model_flags
 
-from tfexposure import (
-    export_flags,
-    quiet,
-)
+from tfexposure import quiet
 from tfexposure.errors import UserError
 
 FLAGS = flags.FLAGS
-export_flags.define()
-flags.adopt_module_key_flags(export_flags)
+model_flags.define()
+flags.adopt_module_key_flags(model_flags)
 flags.DEFINE_string(
     "output",
     None,
@@ -50,11 +48,11 @@ flags.DEFINE_string(
 
 def main(_):
     try:
-        export_flags.check()
+        model_flags.check()
         quiet.import_tensorflow()
         from tfexposure import serving
 
-        loaded, folder = export_flags.load()
+        loaded, folder = model_flags.load()
         version = FLAGS.version
         if version is None:
             version = 1 if loaded.step is None else loaded.step

@@ -9,18 +9,16 @@ Example:
 import sys
 
 from absl import app, flags
+from tfexposure.export import model_flags
 
-from tfexposure import (
-    export_flags,
-    quiet,
-)
+from tfexposure import quiet
 from tfexposure.errors import UserError
 
 FLAGS = flags.FLAGS
 PRECISIONS = ("float32", "float16", "dynamic_int8", "int8", "int16x8")
 
-export_flags.define()
-flags.adopt_module_key_flags(export_flags)
+model_flags.define()
+flags.adopt_module_key_flags(model_flags)
 flags.DEFINE_string(
     "output", None, "Folder to write to; by default exports in the run."
 )
@@ -59,7 +57,7 @@ flags.register_validator(
 
 def main(_):
     try:
-        export_flags.check()
+        model_flags.check()
         quiet.import_tensorflow()
         refused = _export()
     except (UserError, ValueError) as error:
@@ -75,7 +73,7 @@ def _export():
         tflite,
     )
 
-    loaded, folder = export_flags.load()
+    loaded, folder = model_flags.load()
     folder = FLAGS.output or folder
     sizes = [None if size == "any" else int(size) for size in FLAGS.size]
     needed = sorted(set(FLAGS.precision) & set(tflite.CALIBRATED))

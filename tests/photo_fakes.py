@@ -1,11 +1,11 @@
-"""Runners without a network, for tests of what surrounds it."""
+"""Models without a network, for tests of what surrounds it."""
 
 import numpy as np
 
-from tfexposure.runtime.runners import Runner
+from tfexposure.runtime.model import Model
 
 
-class Gain(Runner):
+class Gain(Model):
     """Multiplies by a number; counts its calls."""
 
     halo = 0
@@ -20,7 +20,7 @@ class Gain(Runner):
         return image * self.gain
 
 
-class Blur(Runner):
+class Blur(Model):
     """Means over a square, zero-padded like a convolution, after pooling.
 
     Values depend on the picture's border, on pixels `halo` away and on where
@@ -48,7 +48,7 @@ class Blur(Runner):
         return (total / 25).repeat(4, 0).repeat(4, 1).astype(np.float32)
 
 
-class Toning(Runner):
+class Toning(Model):
     """Answers with the mean of the thumbnail: the same for every tile."""
 
     halo = 0

@@ -20,7 +20,7 @@ FLOORS = (
     ("runtime", "training"),
     ("photo",),
     ("serving",),
-    ("experiments", "export_flags"),
+    ("experiments",),
     ("cli",),
 )
 FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}
@@ -29,7 +29,6 @@ FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}
 MAY_NEED_TENSORFLOW = {
     "data",
     "experiments",
-    "export_flags",
     "replicas",
     "runtime",
     "serving",

@@ -17,7 +17,7 @@ from tfexposure.photo import command_correct
 
 @pytest.fixture(autouse=True)
 def fake_model(monkeypatch):
-    monkeypatch.setattr(command_correct, "open_runner", lambda model: Gain(0.7))
+    monkeypatch.setattr(command_correct, "open_model", lambda model: Gain(0.7))
 
 
 def bright(height=40, width=60, seed=0):
@@ -291,7 +291,7 @@ def test_an_interrupt_stops_inside_a_photo(
             return super().restore(image, thumbnail)
 
     runner = Slow()
-    monkeypatch.setattr(command_correct, "open_runner", lambda _: runner)
+    monkeypatch.setattr(command_correct, "open_model", lambda _: runner)
     source = save(tmp_path / "a.png", bright(64 * 10, 64 * 10))
     # A shell starts background jobs, and so whole test runs, deaf to it.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -16,8 +16,8 @@ from tfexposure.data.curation import curate
 from tfexposure.data.well_exposed import SCORING, Rules
 from tfexposure.errors import UserError
 from tfexposure.metrics.classifiers import Classifier
-from tfexposure.runtime.runners import Runner
-from tfexposure.runtime.whole_image import open_restorer
+from tfexposure.runtime.model import Model
+from tfexposure.runtime.opening import open_whole_image
 
 
 @pytest.fixture
@@ -365,14 +365,14 @@ def test_large_photos_are_reduced_and_turned_upright(tmp_path):
 
 
 def test_models_get_the_thumbnail_they_ask_for(folder):
-    class Recorder(Runner):
+    class Recorder(Model):
         thumbnail = 4
 
         def restore(self, image, thumbnail=None):
             return np.full_like(image, thumbnail.mean())
 
     example = evaluation.Simulation().apply(read(folder), "a")
-    restored = open_restorer(Recorder())(example.overexposed)
+    restored = open_whole_image(Recorder())(example.overexposed)
     assert restored.shape == example.target.shape
     assert restored.mean() == pytest.approx(
         example.overexposed.mean(), abs=1e-3
@@ -380,11 +380,11 @@ def test_models_get_the_thumbnail_they_ask_for(folder):
 
 
 def test_models_of_one_size_are_refused():
-    class Fixed(Runner):
+    class Fixed(Model):
         fixed_size = (64, 64)
 
     with pytest.raises(UserError, match="64"):
-        open_restorer(Fixed())
+        open_whole_image(Fixed())
 
 
 @pytest.mark.tf_only

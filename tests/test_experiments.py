@@ -371,7 +371,7 @@ def test_a_table_runs_from_photos_to_files(settings, monkeypatch):
     monkeypatch.setattr(training, "train", train)
     monkeypatch.setattr(
         reproduce,
-        "open_restorer",
+        "open_whole_image",
         lambda run: lambda image: image * 0.73,
     )
     settings = dataclasses.replace(settings, seeds=2, steps=5)

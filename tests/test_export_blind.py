@@ -7,13 +7,14 @@ import types
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert import interpreter as litert
 from serving_models import picture
 
 import tfexposure
 from tfexposure import runtime, serving
 from tfexposure.blind import BlindRestorer
 from tfexposure.errors import UserError
-from tfexposure.runtime import lite
+from tfexposure.runtime.lite import LiteModel
 
 pytestmark = pytest.mark.tf_only
 
@@ -74,12 +75,12 @@ def test_tiles_come_with_the_photo_s_thumbnail(saved, restorer):
 
 @pytest.mark.parametrize("size", [None, 64])
 def test_a_tflite_file_takes_both(restorer, size):
-    network = runtime.network_of(restorer)
-    model = lite.LiteModel(serving.convert_to_tflite(network, size=size))
+    exported = runtime.KerasModel(restorer)
+    model = LiteModel(serving.convert_to_tflite(exported, size=size))
     image = picture(size or 33, size or 50)
     thumbnail = np.asarray(restorer.thumbnail(image))
     np.testing.assert_allclose(
-        model(image=image, thumbnail=thumbnail),
+        model.restore(image[0], thumbnail[0])[None],
         restorer((image, thumbnail)),
         atol=1e-4,
     )
@@ -87,13 +88,14 @@ def test_a_tflite_file_takes_both(restorer, size):
 
 def test_a_file_of_any_size_tells_curve_and_field(restorer, tmp_path):
     """What `tfexposure correct` asks for is the network's own answer."""
-    network = runtime.network_of(restorer)
-    contents = serving.convert_to_tflite(network)
+    model = runtime.KerasModel(restorer)
+    contents = serving.convert_to_tflite(model)
     path = serving.write_tflite(
-        tmp_path / "natural.tflite", contents, runtime.make_manifest(network)
+        tmp_path / "natural.tflite", contents, runtime.make_manifest(model)
     )
     # Interpreters that know no signatures find the one that restores.
-    inputs = lite.LiteModel(contents).interpreter.get_input_details()
+    interpreter = litert.Interpreter(model_content=contents)
+    inputs = interpreter.get_input_details()
     assert {tensor["name"].split(":")[0] for tensor in inputs} == {
         "serving_default_image",
         "serving_default_thumbnail",

@@ -9,9 +9,10 @@ from serving_models import answer, make_generator, picture
 
 from tfexposure import runtime, serving
 from tfexposure.errors import UserError
-from tfexposure.runtime import lite
+from tfexposure.runtime.lite import LiteModel
 from tfexposure.runtime.runs import LoadedRun
 from tfexposure.serving import (
+    lite_checks,
     report,
     scoring,
     tflite,
@@ -26,18 +27,18 @@ def generator():
 
 
 @pytest.fixture(scope="module")
-def network(generator):
-    return runtime.network_of(generator)
+def exported(generator):
+    return runtime.KerasModel(generator)
 
 
 @pytest.fixture(scope="module")
-def dynamic(network):
-    return serving.convert_to_tflite(network)
+def dynamic(exported):
+    return serving.convert_to_tflite(exported)
 
 
 @pytest.fixture(scope="module")
-def fixed(network):
-    return serving.convert_to_tflite(network, size=64)
+def fixed(exported):
+    return serving.convert_to_tflite(exported, size=64)
 
 
 def psnr(first, second):
@@ -45,11 +46,12 @@ def psnr(first, second):
 
 
 def test_any_size_equals_keras(dynamic, generator):
-    model = lite.LiteModel(dynamic)
+    model = LiteModel(dynamic)
     for size in [(1, 1), (1, 7), (16, 16), (33, 50), (64, 20)]:
         image = picture(*size, count=2)
+        restored = [model.restore(one) for one in image]
         np.testing.assert_allclose(
-            model(image=image), answer(generator, image), atol=1e-4
+            restored, answer(generator, image), atol=1e-4
         )
 
 
@@ -63,76 +65,77 @@ def test_any_size_equals_keras(dynamic, generator):
 )
 def test_other_generators_are_converted_too(options):
     generator = make_generator(**options)
-    network = runtime.network_of(generator)
+    exported = runtime.KerasModel(generator)
     image = picture(19, 30)
-    model = lite.LiteModel(serving.convert_to_tflite(network))
+    model = LiteModel(serving.convert_to_tflite(exported))
     np.testing.assert_allclose(
-        model(image=image), answer(generator, image), atol=1e-4
+        model.restore(image[0]), answer(generator, image)[0], atol=1e-4
     )
 
 
 @pytest.mark.parametrize("precision", tflite.PRECISIONS[1:])
 def test_lower_precisions_stay_near_keras(precision, generator):
-    network = runtime.network_of(generator, shuffle=precision != "int16x8")
+    exported = runtime.KerasModel(generator, shuffle=precision != "int16x8")
     examples = [{"image": picture(64, 64, seed=seed)} for seed in range(6)]
-    contents = serving.convert_to_tflite(network, precision, 64, examples[1:])
+    contents = serving.convert_to_tflite(exported, precision, 64, examples[1:])
     image = examples[0]["image"]
-    model = lite.LiteModel(contents)
+    model = LiteModel(contents)
     floor = tflite.QUALITY_FLOORS[precision]
-    found = psnr(model(image=image), answer(generator, image))
+    found = psnr(model.restore(image[0]), answer(generator, image)[0])
     # Less than float32, or the file is not what it says.
     assert floor <= found < 130
     assert len(contents) < 0.8 * len(
-        serving.convert_to_tflite(network, size=64)
+        serving.convert_to_tflite(exported, size=64)
     )
     pixels = np.uint8 if precision == "int8" else np.float32
     assert model.inputs["image"]["dtype"] == pixels
     assert model.outputs["restored"]["dtype"] == pixels
-    obstacles = lite.gpu_obstacles(contents)
+    obstacles = lite_checks.gpu_obstacles(contents)
     assert ("16-bit integers" in obstacles) == (precision == "int16x8")
 
 
 def test_gpu_delegates_want_a_fixed_size(dynamic, fixed):
-    assert lite.gpu_obstacles(fixed) == []
-    assert "SHAPE is not supported" in lite.gpu_obstacles(dynamic)
-    assert "sizes are known only at run time" in lite.gpu_obstacles(dynamic)
+    assert lite_checks.gpu_obstacles(fixed) == []
+    assert "SHAPE is not supported" in lite_checks.gpu_obstacles(dynamic)
+    assert "sizes are known only at run time" in lite_checks.gpu_obstacles(
+        dynamic
+    )
 
 
-def test_a_file_without_its_weights_is_refused(fixed, network, monkeypatch):
-    lite.check_contents(fixed, network, "float32")
-    wide = runtime.network_of(make_generator(filters=16))
+def test_a_file_without_its_weights_is_refused(fixed, exported, monkeypatch):
+    lite_checks.check_contents(fixed, exported, "float32")
+    wide = runtime.KerasModel(make_generator(filters=16))
     with pytest.raises(UserError, match="the conversion lost some"):
-        lite.check_contents(fixed, wide, "float32")
+        lite_checks.check_contents(fixed, wide, "float32")
 
 
-def test_a_file_that_answers_something_else_is_refused(fixed, network):
-    lite.compare(fixed, network, 64)
+def test_a_file_that_answers_something_else_is_refused(fixed, exported):
+    lite_checks.compare(fixed, exported, 64)
     other = make_generator()
     other.output_block.layer.bias.assign([5.0, 5.0, 5.0])
     with pytest.raises(UserError, match="differs from TensorFlow's by"):
-        lite.compare(fixed, runtime.network_of(other), 64)
+        lite_checks.compare(fixed, runtime.KerasModel(other), 64)
 
 
-def test_wrong_arguments_are_named(network):
+def test_wrong_arguments_are_named(exported):
     with pytest.raises(ValueError, match="`precision`"):
-        serving.convert_to_tflite(network, "int4")
+        serving.convert_to_tflite(exported, "int4")
     with pytest.raises(ValueError, match="`size`.*multiple of 16"):
-        serving.convert_to_tflite(network, size=100)
+        serving.convert_to_tflite(exported, size=100)
     with pytest.raises(ValueError, match="`examples`"):
-        serving.convert_to_tflite(network, "int8", 64)
+        serving.convert_to_tflite(exported, "int8", 64)
 
 
-def test_the_manifest_travels_in_the_file(dynamic, network, tmp_path):
-    manifest = runtime.make_manifest(network, precision="float32")
+def test_the_manifest_travels_in_the_file(dynamic, exported, tmp_path):
+    manifest = runtime.make_manifest(exported, precision="float32")
     path = serving.write_tflite(tmp_path / "a.tflite", dynamic, manifest)
     with zipfile.ZipFile(path) as members:
         assert json.loads(members.read("manifest.json")) == manifest
     # The model itself is untouched, and runs.
     assert path.read_bytes()[: len(dynamic)] == dynamic
-    image = picture(20, 30)
+    image = picture(20, 30)[0]
     np.testing.assert_array_equal(
-        lite.LiteModel(path.read_bytes())(image=image),
-        lite.LiteModel(dynamic)(image=image),
+        LiteModel(path).restore(image), LiteModel(dynamic).restore(image)
     )
     first = path.read_bytes()
     serving.write_tflite(path, dynamic, manifest)
@@ -156,19 +159,19 @@ def test_a_file_below_the_floor_is_refused_unless_forced(
     assert path.name in table and str(row["psnr_db"]) in table
 
 
-def test_scores_are_those_of_known_pictures(fixed, network, monkeypatch):
+def test_scores_are_those_of_known_pictures(fixed, exported, monkeypatch):
     inputs = [{"image": picture(64, 64, seed=seed)} for seed in range(2)]
-    exact = scoring.score(fixed, network, inputs, repeats=1)
+    exact = scoring.score(fixed, exported, inputs, repeats=1)
     assert exact["psnr_db"] > 120 and exact["delta_e"] < 0.01
     assert exact["photos"] == 2
     assert exact["megabytes"] == round(len(fixed) / 1e6, 3)
 
-    class Darker(lite.LiteModel):
-        def __call__(self, **inputs):
-            return super().__call__(**inputs) - np.float32(0.1)
+    class Darker(LiteModel):
+        def restore(self, image):
+            return super().restore(image) - np.float32(0.1)
 
     monkeypatch.setattr(scoring, "LiteModel", Darker)
-    darker = scoring.score(fixed, network, inputs, repeats=1)
+    darker = scoring.score(fixed, exported, inputs, repeats=1)
     assert abs(darker["psnr_db"] - 20) < 0.05
     assert darker["delta_e"] > 5
 

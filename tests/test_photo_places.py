@@ -13,7 +13,7 @@ from tfexposure.photo import command_correct
 
 @pytest.fixture(autouse=True)
 def fake_model(monkeypatch, tmp_path):
-    monkeypatch.setattr(command_correct, "open_runner", lambda model: Gain(0.7))
+    monkeypatch.setattr(command_correct, "open_model", lambda model: Gain(0.7))
     monkeypatch.chdir(tmp_path)
 
 

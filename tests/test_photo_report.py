@@ -23,7 +23,7 @@ needs_chromium = pytest.mark.skipif(
 @pytest.fixture
 def page(tmp_path, monkeypatch):
     """A report on a bright, a dark and a broken photo."""
-    monkeypatch.setattr(command_correct, "open_runner", lambda _: Gain(0.5))
+    monkeypatch.setattr(command_correct, "open_model", lambda _: Gain(0.5))
     folder = tmp_path / "in"
     folder.mkdir()
     bright = np.full((300, 400, 3), 240, np.uint8)

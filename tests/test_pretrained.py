@@ -13,7 +13,7 @@ from skimage import data
 import tfexposure
 from tfexposure import pretrained
 from tfexposure.errors import UserError
-from tfexposure.runtime.runners import open_runner
+from tfexposure.runtime import open_model
 
 LUMINANCE = np.array([0.27, 0.67, 0.06])
 
@@ -75,15 +75,15 @@ def test_wide_blown_areas_are_filled_by_what_surrounds_them(name):
 
 def test_shipped_file_for_phones_answers_as_the_model(model):
     _, overexposed = _photos()
-    runner = open_runner()
+    lite_model = open_model()
     thumbnail = ops.convert_to_numpy(model.thumbnail(overexposed[None]))[0]
-    lite = runner.restore(overexposed, thumbnail)
+    lite = lite_model.restore(overexposed, thumbnail)
     keras = ops.convert_to_numpy(model(overexposed[None]))[0]
     # Its weights have 8 bits: 52 dB.
     assert np.sqrt(np.square(lite - keras).mean()) < 2.5e-3
-    assert (runner.halo, runner.stride) == (model.halo, model.multiple)
+    assert (lite_model.halo, lite_model.stride) == (model.halo, model.multiple)
     pixels = np.rint(overexposed * 255).astype("uint8")
-    corrected = tfexposure.correct(pixels, model=runner, force=True)
+    corrected = tfexposure.correct(pixels, model=lite_model, force=True)
     assert np.sqrt(np.square(corrected / 255 - keras).mean()) < 3e-3
 
 
@@ -91,7 +91,7 @@ def test_shipped_file_for_phones_answers_as_the_model(model):
 def test_the_model_for_a_known_tau_fills_better_than_a_constant():
     target, overexposed = _photos()
     restored = tfexposure.correct(
-        overexposed, model=open_runner("tau_half"), force=True
+        overexposed, model=open_model("tau_half"), force=True
     )
     inverse = overexposed * np.float32(0.5 ** (1 / 2.2))
     clipped = overexposed > 0.985

@@ -39,8 +39,9 @@ def test_a_folded_generator_answers_the_same(options):
     expected = answer(generator, image)
     assert expected.std() > 0.02  # Not a flat answer that anything equals.
     np.testing.assert_allclose(answer(folded, image), expected, atol=1e-5)
-    network = runtime.network_of(generator)
-    np.testing.assert_allclose(network.restore(image), expected, atol=1e-5)
+    model = runtime.KerasModel(generator)
+    restored = [model.restore(one) for one in image]
+    np.testing.assert_allclose(restored, expected, atol=1e-5)
 
 
 def test_a_folded_generator_has_only_convolutions():
@@ -54,16 +55,16 @@ def test_a_folded_generator_has_only_convolutions():
 def test_folding_leaves_the_generator_alone():
     generator = make_generator()
     before = [np.array(weight) for weight in generator.weights]
-    runtime.network_of(generator)
+    runtime.KerasModel(generator)
     for old, weight in zip(before, generator.weights, strict=True):
         np.testing.assert_array_equal(old, weight)
 
 
 def test_tiles_of_instance_normalisation_are_not_called_exact():
-    network = runtime.network_of(make_generator(norm="instance"))
-    assert network.halo is None
-    assert runtime.make_manifest(network)["exact_tiles"] is False
-    assert runtime.network_of(make_generator()).halo == 96
+    model = runtime.KerasModel(make_generator(norm="instance"))
+    assert not model.exact_tiles
+    assert runtime.make_manifest(model)["exact_tiles"] is False
+    assert runtime.KerasModel(make_generator()).halo == 96
 
 
 @pytest.mark.parametrize("weights", ["averaged", "live"])

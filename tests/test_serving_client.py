@@ -28,7 +28,7 @@ from serving_models import (
 
 from tfexposure import cli
 from tfexposure.errors import UserError
-from tfexposure.serving import client as clients
+from tfexposure.runtime import server_clients as clients
 
 pytest.importorskip("tensorflow_serving", reason="tensorflow-serving-api")
 pytestmark = pytest.mark.tf_only

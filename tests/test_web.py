@@ -15,8 +15,7 @@ from PIL import Image
 from serving_models import make_generator, picture
 
 from tfexposure import runtime, serving
-from tfexposure.runtime import tiling
-from tfexposure.runtime.runners import open_runner
+from tfexposure.runtime import open_model, tiling
 
 pytestmark = pytest.mark.tf_only
 WEB = pathlib.Path(__file__).parents[1] / "web"
@@ -38,11 +37,13 @@ def modules():
 def model(request, tmp_path_factory):
     """A .tflite file of a fixed size."""
     generator = make_generator()
-    network = runtime.network_of(generator)
+    exported = runtime.KerasModel(generator)
     examples = [{"image": picture(SIZE, SIZE, seed=s)} for s in range(4)]
-    contents = serving.convert_to_tflite(network, request.param, SIZE, examples)
+    contents = serving.convert_to_tflite(
+        exported, request.param, SIZE, examples
+    )
     path = tmp_path_factory.mktemp("model") / f"{request.param}.tflite"
-    manifest = runtime.make_manifest(network, size=SIZE)
+    manifest = runtime.make_manifest(exported, size=SIZE)
     return serving.write_tflite(path, contents, manifest)
 
 
@@ -126,7 +127,7 @@ def test_the_page_answers_what_python_does(page, model, size, tmp_path):
     path = tmp_path / "photo.png"
     Image.fromarray(pixels).save(path)
     shown = correct(page, path)
-    runner = open_runner(model)
+    runner = open_model(model)
     expected = restored_by(runner, pixels.astype("float32") / 255) * 255
     error = np.mean((shown - expected) ** 2)
     assert expected.std() > 5

@@ -9,11 +9,9 @@ it again reads only what is new or has changed.
 import sys
 
 from absl import app, flags
+from tfexposure.trainers import curation_flags
 
-from tfexposure.data import (
-    curation,
-    curation_flags,
-)
+from tfexposure.data import curation
 from tfexposure.errors import UserError
 
 FLAGS = flags.FLAGS

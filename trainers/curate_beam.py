@@ -12,8 +12,8 @@ where it stopped. Needs `pip install "tfexposure[beam]"`, and no TensorFlow.
 import sys
 
 from absl import app, flags
+from tfexposure.trainers import curation_flags
 
-from tfexposure.data import curation_flags
 from tfexposure.errors import UserError
 
 FLAGS = flags.FLAGS

@@ -22,8 +22,7 @@ from tfexposure.data.pairs import SPLITS
 from tfexposure.data.well_exposed import SCORING
 from tfexposure.errors import UserError
 from tfexposure.metrics import classifiers
-from tfexposure.runtime.runners import open_runner
-from tfexposure.runtime.whole_image import open_restorer
+from tfexposure.runtime.opening import open_model, open_whole_image
 
 _PHOTOS = flags.DEFINE_multi_string(
     "photos", [], "Folders of well-exposed photos, or manifests of curation."
@@ -154,7 +153,7 @@ def _pair_sets():
 def _methods():
     """Opens the models; name -> function of an image."""
     methods = {
-        f"model {model}": open_restorer(model) for model in _MODELS.value
+        f"model {model}": open_whole_image(model) for model in _MODELS.value
     }
     for spec in _CORRECT.value:
         methods[f"correct {spec}"] = _correct(spec)
@@ -173,7 +172,7 @@ def _correct(spec):
             raise UserError(
                 f"--correct={spec}: {option!r} should be force or stops=NUMBER."
             ) from error
-    runner = open_runner(model)
+    runner = open_model(model)
 
     def restore(image):
         levels = evaluation.to_uint8(image)

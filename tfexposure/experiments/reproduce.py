@@ -21,7 +21,7 @@ from tfexposure.experiments import (
 )
 from tfexposure.experiments.profiles import Profile
 from tfexposure.metrics import classifiers
-from tfexposure.runtime.whole_image import open_restorer
+from tfexposure.runtime.opening import open_whole_image
 from tfexposure.storage import to_json, write_atomically
 
 _FIGURE_PHOTOS = 3
@@ -271,7 +271,7 @@ def _table(experiment, paths, trainings, classifier, settings, progress):
         methods = dict(evaluation.METHODS)
         for variant in variants:
             for one in trainings[variant]:
-                methods[one.folder.name] = open_restorer(one.folder)
+                methods[one.folder.name] = open_whole_image(one.folder)
         progress(f"evaluating {len(methods)} rows at tau {taus}")
         found[taus] = evaluation.evaluate(
             evaluation.SimulatedSet(
@@ -304,7 +304,7 @@ def _table(experiment, paths, trainings, classifier, settings, progress):
 
 def _figure(experiment, photos, trainings, settings):
     restorers = {
-        label: open_restorer(trainings[variant][0].folder)
+        label: open_whole_image(trainings[variant][0].folder)
         for label, variant in catalogue.FIGURES[experiment].items()
     }
     image, numbers = figures.draw(experiment, photos, restorers)

@@ -22,7 +22,7 @@ from tfexposure.photo.io import (
 from tfexposure.photo.io.decode import read_photo
 from tfexposure.photo.io.photo import Photo
 from tfexposure.photo.io.pixel_buffer import PixelBuffer
-from tfexposure.runtime.runners import open_runner
+from tfexposure.runtime.opening import open_model
 
 _IMAGE_MODES = ("L", "LA", "RGB", "RGBA", "I;16")
 
@@ -49,7 +49,7 @@ def correct(
             `<name>_corrected` beside it. An existing file is replaced, the
             photo itself never.
         model: SavedModel folder, `.tflite` file, run folder or an opened
-            `Runner`, which saves loading it for each photo; `None` for the
+            `Model`, which saves loading it for each photo; `None` for the
             natural model that ships with tfexposure.
         strength: 0 (the input's own pixels) to 1.
         ev: stops of light added to the answer.
@@ -68,13 +68,13 @@ def correct(
         ValueError: for an argument out of range or of the wrong kind.
     """
     settings = Settings(strength, ev, highlights_only, force, tile, stops)
-    runner = functools.partial(open_runner, model)
+    model = functools.partial(open_model, model)
     if isinstance(photo, (str, os.PathLike)):
-        return _correct_file(photo, output, runner, settings)
+        return _correct_file(photo, output, model, settings)
     if output is not None:
         raise ValueError("output is for paths; this photo is in memory")
     source = _photo_in_memory(photo)
-    correction = correct_photo(source, runner, settings)
+    correction = correct_photo(source, model, settings)
     if isinstance(photo, np.ndarray):
         answer = correction.pixels.array().reshape(photo.shape)
         if not correction.changed:
@@ -105,7 +105,7 @@ def inspect_photo(photo):
     return inspection.inspect_pixels(photo.pixels, photo.colours, space)
 
 
-def _correct_file(path, output, runner, settings):
+def _correct_file(path, output, model, settings):
     source = pathlib.Path(path)
     if output is None:
         target = jobs.default_target(source, batch.Output())
@@ -115,7 +115,7 @@ def _correct_file(path, output, runner, settings):
             raise ValueError(f"output should not be the photo itself: {path}")
     how = jobs.kind_of_target(target, batch.Output())
     photo = read_photo(source)
-    correction = correct_photo(photo, runner, settings)
+    correction = correct_photo(photo, model, settings)
     batch.write_correction(photo, correction, target, how)
     return str(target) if isinstance(path, str) else type(path)(target)
 

@@ -69,7 +69,7 @@ class Batch:
     """Corrects photos; decoding, network and encoding run side by side.
 
     Args:
-        runner: a `Runner`, or a function that opens one.
+        model: a `Model`, or a function that opens one.
         settings: `correcting.Settings`.
         output: `Output`.
         limits: `Limits`; `None` for the defaults.
@@ -83,7 +83,7 @@ class Batch:
 
     def __init__(
         self,
-        runner,
+        model,
         settings,
         output,
         limits=None,
@@ -93,7 +93,7 @@ class Batch:
         workers=None,
         debug=False,
     ):
-        self._runner = runner
+        self._model = model
         self._settings = settings
         self._output = output
         self._limits = limits or Limits()
@@ -119,8 +119,8 @@ class Batch:
             Result(str(source), str(target), SKIPPED) for source, target in jobs
         ]
         self._over.clear()
-        if hasattr(self._runner, "share"):
-            self._runner.share(min(self._workers, max(len(jobs), 1)))
+        if hasattr(self._model, "share"):
+            self._model.share(min(self._workers, max(len(jobs), 1)))
         pool = concurrent.futures.ThreadPoolExecutor(self._workers)
         try:
             futures = [
@@ -199,7 +199,7 @@ class Batch:
         with self._network.hold(height * width):
             correction = correct_photo(
                 photo,
-                self._runner,
+                self._model,
                 self._settings,
                 want_mask=self._mask is not None,
                 progress=inside,

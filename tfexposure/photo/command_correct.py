@@ -24,9 +24,9 @@ from tfexposure.photo.io.photo import (
     Limits,
 )
 from tfexposure.photo.progress import Progress
-from tfexposure.runtime.runners import (
+from tfexposure.runtime.opening import (
     MODEL_KINDS,
-    open_runner,
+    open_model,
 )
 
 _EPILOG = """\
@@ -187,16 +187,16 @@ def main(args):
     )
     limits = Limits(args.max_pixels, args.max_bytes)
     if args.strength == 0:
-        runner = open_runner  # Never called: nothing is restored.
+        model = open_model  # Never called: nothing is restored.
     else:
-        runner = open_runner(args.model)
+        model = open_model(args.model)
     sources, target = _sources_and_target(args)
     if "-" in (sources[0], target):
         return _correct_stream(
-            args, sources[0], target, runner, settings, output, limits
+            args, sources[0], target, model, settings, output, limits
         )
     return _correct_files(
-        args, sources, target, runner, settings, output, limits
+        args, sources, target, model, settings, output, limits
     )
 
 
@@ -245,7 +245,7 @@ def _is_output(first, second):
     )
 
 
-def _correct_files(args, sources, target, runner, settings, output, limits):
+def _correct_files(args, sources, target, model, settings, output, limits):
     left_out = []
     found = jobs.find_jobs(sources, target, output, left_out)
     single = len(sources) == 1 and not pathlib.Path(sources[0]).is_dir()
@@ -257,7 +257,7 @@ def _correct_files(args, sources, target, runner, settings, output, limits):
     progress = Progress(len(found), shown=False if args.quiet else None)
     page = report.Report() if args.report else None
     work = batch.Batch(
-        runner,
+        model,
         settings,
         output,
         limits,
@@ -335,7 +335,7 @@ def _sentence(result):
     )
 
 
-def _correct_stream(args, source, target, runner, settings, output, limits):
+def _correct_stream(args, source, target, model, settings, output, limits):
     """One photo from or to a pipe."""
     if args.report or args.json or args.mask:
         raise UserError("--report, --json and --mask need files, not -")
@@ -351,7 +351,7 @@ def _correct_stream(args, source, target, runner, settings, output, limits):
         output = jobs.kind_of_target(target, output)
         if target.exists() and not output.overwrite:
             raise UserError(f"{target}: exists; --overwrite replaces it")
-    correction = correct_photo(photo, runner, settings)
+    correction = correct_photo(photo, model, settings)
     batch.write_correction(photo, correction, target, output)
     if not args.quiet:
         _print_notes(photo.name, photo.notes)

@@ -13,9 +13,7 @@ from tfexposure.photo.io.pixel_buffer import (
     PixelBuffer,
 )
 from tfexposure.runtime import (
-    coefficient_grid as guided,
-)
-from tfexposure.runtime import (
+    coefficient_grid,
     thumbnails,
     tiling,
 )
@@ -94,12 +92,12 @@ class Correction:
     after: inspection.Inspection
 
 
-def correct_photo(photo, runner, settings, *, want_mask=False, progress=None):
+def correct_photo(photo, model, settings, *, want_mask=False, progress=None):
     """Corrects one photo.
 
     Args:
         photo: a `Photo`; left as it is.
-        runner: a `Runner`, or a function that opens one when called.
+        model: a `Model`, or a function that opens one when called.
         settings: `Settings`.
         want_mask: whether to compute `Correction.invented`.
         progress: called with the share done, from 0 to 1.
@@ -115,9 +113,9 @@ def correct_photo(photo, runner, settings, *, want_mask=False, progress=None):
     work = _Work(photo, space, settings, want_mask)
     answer = None
     if settings.strength > 0:
-        if not hasattr(runner, "restore"):
-            runner = runner()
-        answer = _look(work, runner, before)
+        if not hasattr(model, "restore"):
+            model = model()
+        answer = _choose_answer(work, model, before)
     if answer:
         answer(progress)
     elif settings.strength > 0 and settings.ev:
@@ -131,36 +129,38 @@ def correct_photo(photo, runner, settings, *, want_mask=False, progress=None):
     return Correction(work.pixels, True, work.invented, before, after)
 
 
-def _look(work, runner, before):
+def _choose_answer(work, model, before):
     """Decides whether the photo needs the network.
 
     Returns:
         What corrects it, a function of the progress; or `None`.
     """
-    settings, thumbnail = work.settings, work.thumbnail(runner)
-    spec = runner.guide_spec
+    settings, thumbnail = work.settings, work.thumbnail(model)
+    spec = model.grid_spec
     if spec:
-        slopes, code = runner.look(thumbnail)
+        slopes, embedding = model.encode_photo(thumbnail)
         _check_finite(slopes)
         if settings.stops is not None:
-            slopes = guided.slopes_of_stops(settings.stops, len(slopes))
-        curve = guided.Curve(spec.knots, slopes)
+            slopes = coefficient_grid.slopes_of_stops(
+                settings.stops, len(slopes)
+            )
+        curve = coefficient_grid.Curve(spec.knots, slopes)
         share = 1.0
         if not settings.force and settings.stops is None:
             change = curve.change(thumbnail[..., :3])
             share = _share_of_answer(before.clipped, change)
         if share > 0:
             factor, small = work.reduced()
-            field = runner.field(small, slopes, code)
-            _check_finite(field)
-            guide = guided.Guide(curve, spec, field, factor)
-            return functools.partial(work.restore_guided, guide, share)
+            found = model.affine_coefficients(small, slopes, embedding)
+            _check_finite(found)
+            grid = coefficient_grid.CoefficientGrid(curve, spec, found, factor)
+            return functools.partial(work.apply_grid, grid, share)
     elif settings.stops is not None:
         raise UserError(
             "the model cannot be told the stops; the shipped one can"
         )
     elif settings.force or before.verdict != inspection.WELL_EXPOSED:
-        return functools.partial(work.restore_tiles, runner, thumbnail)
+        return functools.partial(work.restore_tiles, model, thumbnail)
     return None
 
 
@@ -194,45 +194,45 @@ class _Work:
             PixelBuffer(height, width, 1, np.uint8) if want_mask else None
         )
 
-    def thumbnail(self, runner):
-        """The small copy that the runner takes, if it does."""
-        if not runner.thumbnail:
+    def thumbnail(self, model):
+        """The small copy that the model takes, if it does."""
+        if not model.thumbnail:
             return None
         return thumbnails.make_thumbnail(
-            self._srgb_strips(), *self.source.shape[:2], runner
+            self._srgb_strips(), *self.source.shape[:2], model
         )
 
     def reduced(self):
         """The photo at reduced size, and the factor."""
         height, width, _ = self.source.shape
-        factor = guided.reduction(height, width)
+        factor = coefficient_grid.reduction(height, width)
         rows = STRIP_ROWS // factor * factor or factor
         strips = self._srgb_strips(rows)
-        return factor, guided.shrink(strips, height, width, factor)
+        return factor, coefficient_grid.shrink(strips, height, width, factor)
 
-    def restore_guided(self, guide, share, progress):
-        """Applies a share of what a guide answers, strip by strip."""
+    def apply_grid(self, grid, share, progress):
+        """Applies a share of what a grid answers, strip by strip."""
         for top, strip in self.source.strips():
             out, bottom = strip.copy(), top + len(strip)
             alpha = self._alpha(top, bottom) * share
-            answer = self._answer(strip, functools.partial(guide.restore, top))
+            answer = self._answer(strip, functools.partial(grid.apply, top))
             self._blend(out, answer, alpha)
             self._write(top, out, alpha)
             if progress:
                 progress(bottom / self.source.shape[0])
 
-    def restore_tiles(self, runner, thumbnail, progress):
+    def restore_tiles(self, model, thumbnail, progress):
         """Runs the network at full size, tile by tile."""
         height, width, _ = self.source.shape
         try:
             row_spans, column_spans = tiling.grid(
-                height, width, runner, self.settings.tile
+                height, width, model, self.settings.tile
             )
         except ValueError as error:
             raise UserError(str(error)) from error
 
         def restore(image):
-            return runner.restore(np.ascontiguousarray(image), thumbnail)
+            return model.restore(np.ascontiguousarray(image), thumbnail)
 
         total, done = len(row_spans) * len(column_spans), 0
         for row in row_spans:

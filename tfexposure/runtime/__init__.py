@@ -1,18 +1,20 @@
 """One way to open and run a model, whatever file it comes in.
 
-Names are imported on first use: most runtimes need no TensorFlow.
+Names are imported on first use: most models need no TensorFlow.
 """
 
 import importlib
 
 # Public name -> module that defines it.
 _PUBLIC = {
+    "KerasModel": "tfexposure.runtime.keras_model",
+    "Model": "tfexposure.runtime.model",
+    "fold": "tfexposure.runtime.folding",
     "load_generator": "tfexposure.runtime.runs",
     "load_natural": "tfexposure.runtime.runs",
     "load_run": "tfexposure.runtime.runs",
-    "fold": "tfexposure.runtime.folding",
-    "network_of": "tfexposure.runtime.network",
     "make_manifest": "tfexposure.runtime.manifest",
+    "open_model": "tfexposure.runtime.opening",
 }
 
 __all__ = sorted(_PUBLIC)

@@ -1,8 +1,9 @@
 """Photos of many pixels: judged at reduced size, corrected at full size.
 
-A network with a guide answers a reduced photo with a curve and a field of
-coefficients that vary slowly. Applied at full size, the curve acts on every
-pixel, and the field where a channel is clipped or near white:
+A network may answer a reduced photo with a tone curve and a grid of affine
+coefficients that vary slowly (Gharbi et al., Deep bilateral learning for
+real-time image enhancement, 2017). Applied at full size, the curve acts on
+every pixel, and the coefficients where a channel is clipped or near white:
 
     restored = curve(x) + mask(x) * (matrix @ curve(x) + offset)
                + near_white(x) * lift
@@ -63,8 +64,8 @@ def shrink(strips, height, width, factor):
 
 
 @dataclasses.dataclass(frozen=True)
-class GuideSpec:
-    """How a network's guide is applied, from its manifest.
+class GridSpec:
+    """How the coefficients are applied, as a manifest says.
 
     Attributes:
         knots: ends of the curve's straight pieces, from 0 to 1.
@@ -101,23 +102,24 @@ class Curve:
         return float(np.abs(self(image) - image).mean())
 
 
-class Guide:
-    """A curve and a field, to be applied at full size.
+class CoefficientGrid:
+    """A curve and affine coefficients, to be applied at full size.
 
     Args:
         curve: `Curve`.
-        spec: `GuideSpec`.
-        field: float32 (h, w, 13), of half the reduced photo's size, padded.
+        spec: `GridSpec`.
+        coefficients: float32 (h, w, 13), of half the reduced photo's size,
+            padded: per channel three factors and an offset, then the lift.
         factor: full size over reduced size.
     """
 
-    def __init__(self, curve, spec, field, factor):
+    def __init__(self, curve, spec, coefficients, factor):
         self._curve, self._spec = curve, spec
-        # The field of clipped values is wanted at some pixels, lifts at all.
-        self._field, self._lift = field[..., :12], field[..., 12]
-        self._step = 2 * factor  # Pixels between the field's values.
+        # Those of clipped values are wanted at some pixels, lifts at all.
+        self._affine, self._lift = coefficients[..., :12], coefficients[..., 12]
+        self._step = 2 * factor  # Pixels between the grid's values.
 
-    def restore(self, top, image):
+    def apply(self, top, image):
         """Restores the rows of a photo that begin at `top`.
 
         Args:
@@ -133,7 +135,7 @@ class Guide:
         rows, columns = np.nonzero(mask.any(axis=-1))
         if len(rows):
             toned = restored[rows, columns]
-            part = self._field_at(top, image.shape[:2], rows, columns)
+            part = self._affine_at(top, image.shape[:2], rows, columns)
             mixed = part[..., 3]
             for channel in range(3):
                 mixed = mixed + part[..., channel] * toned[:, None, channel]
@@ -144,15 +146,15 @@ class Guide:
         restored += near_white
         return np.clip(restored, 0, 1, out=restored)
 
-    def _field_at(self, top, size, rows, columns):
-        """The field at some pixels, linear between its values: (P, 3, 4)."""
+    def _affine_at(self, top, size, rows, columns):
+        """Coefficients at some pixels, linear between its values: (P, 3, 4)."""
         above, below, share = self._place(top + np.arange(size[0]), 0)
-        field = self._field[above] * (1 - share)[:, None, None]
-        field += self._field[below] * share[:, None, None]
+        rows_at = self._affine[above] * (1 - share)[:, None, None]
+        rows_at += self._affine[below] * share[:, None, None]
         left, right, share = self._place(np.arange(size[1]), 1)
         left, right, share = left[columns], right[columns], share[columns]
-        part = field[rows, left]
-        part += (field[rows, right] - part) * share[:, None]
+        part = rows_at[rows, left]
+        part += (rows_at[rows, right] - part) * share[:, None]
         return part.reshape(-1, 3, 4)
 
     def _lift_of(self, top, size):
@@ -164,9 +166,9 @@ class Guide:
         return lift[:, left] * (1 - share) + lift[:, right] * share
 
     def _place(self, pixels, axis):
-        """Neighbours of pixels in the field, and the second one's share."""
+        """Neighbours of pixels in the grid, and the second one's share."""
         place = (pixels + np.float32(0.5)) / np.float32(self._step) - 0.5
-        last = self._field.shape[axis] - 1
+        last = self._affine.shape[axis] - 1
         place = np.clip(place, 0, last).astype(np.float32)
         first = place.astype(np.intp)
         return first, np.minimum(first + 1, last), place - first

@@ -1,67 +1,113 @@
-"""Running and examining the contents of TFLite files with LiteRT."""
+"""Models in `.tflite` files, run by LiteRT."""
 
-import numpy as np
+import functools
+import os
 
 from tfexposure.errors import (
     UserError,
     import_extra,
 )
-
-# Operations that mean that weights were lost, or that plain LiteRT lacks.
-_FORBIDDEN = ("Flex", "READ_VARIABLE", "VAR_HANDLE", "CUSTOM")
-# Least bytes per weight: what is smaller has lost some.
-_BYTES_PER_WEIGHT = {"float32": 4, "float16": 2}
-# Largest difference of a float32 file's answer from TensorFlow's.
-TOLERANCE = 1e-4
-
-# What TensorFlow's GPU delegate takes, from the switch over operations in
-# tensorflow/lite/tools/versioning/gpu_compatibility.cc, for sizes that are
-# fixed. TensorFlow's own analyser calls everything compatible.
-GPU_OPERATIONS = frozenset(
-    "ABS ADD ADD_N AVERAGE_POOL_2D BATCH_MATMUL CAST CEIL CONCATENATION "
-    "CONV_2D COS CUMSUM DENSIFY DEPTHWISE_CONV_2D DEPTH_TO_SPACE DEQUANTIZE "
-    "DIV ELU EMBEDDING_LOOKUP EQUAL EXP FLOOR FLOOR_DIV FLOOR_MOD "
-    "FULLY_CONNECTED GATHER GELU GREATER GREATER_EQUAL HARD_SWISH LEAKY_RELU "
-    "LESS LESS_EQUAL LOG LOGICAL_AND LOGISTIC LSTM MAXIMUM MAX_POOL_2D MEAN "
-    "MINIMUM MUL NEG NOT_EQUAL ONE_HOT PACK PAD PADV2 POW PRELU QUANTIZE "
-    "REDUCE_MAX REDUCE_MIN REDUCE_PROD RELU RELU6 RELU_N1_TO_1 RESHAPE "
-    "RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR RSQRT SELECT SELECT_V2 SIGN SIN "
-    "SLICE SOFTMAX SPACE_TO_DEPTH SPLIT SPLIT_V SQRT SQUARE "
-    "SQUARED_DIFFERENCE STRIDED_SLICE SUB SUM TANH TILE TRANSPOSE "
-    "TRANSPOSE_CONV".split()
+from tfexposure.runtime.manifest import (
+    grid_spec_of,
+    read_manifest,
+    take_manifest,
+)
+from tfexposure.runtime.model import Model
+from tfexposure.runtime.quantization import (
+    dequantize,
+    quantize,
+)
+from tfexposure.runtime.signatures import (
+    DEFAULT,
+    check_default,
+    check_names,
+    first_line,
+    take_thumbnail,
 )
 
 
-class LiteModel:
-    """The signature `serving_default` of a TFLite file, in float32.
+class LiteModel(Model):
+    """Runs the signature `serving_default` of a `.tflite` file.
+
+    An interpreter has one set of tensors, so each call that comes while
+    others run gets an interpreter of its own.
 
     Args:
-        contents: bytes of the file.
-        threads: int, of the interpreter.
+        source: path of the file, or the bytes of one without manifest.
+        threads: int, of an interpreter; one per core if None.
+
+    Attributes:
+        inputs: LiteRT's descriptions of the input tensors, by name.
+        outputs: the same of the answer.
+
+    Raises:
+        UserError: if it does not load or does not restore.
     """
 
-    def __init__(self, contents: bytes, threads: int = 1):
+    def __init__(self, source, threads=None):
         litert = import_extra("ai_edge_litert.interpreter", "lite")
-        self.interpreter = litert.Interpreter(
-            model_content=contents, num_threads=threads
+        self._threads = threads or os.cpu_count() or 1
+        if isinstance(source, bytes):
+            origin, manifest, given = "the TFLite file", None, "model_content"
+        else:
+            origin = source = os.fspath(source)
+            manifest, given = read_manifest(source), "model_path"
+        self._interpreter = functools.partial(
+            litert.Interpreter, **{given: source}
         )
-        self._call = self.interpreter.get_signature_runner("serving_default")
-        self.inputs = self._call.get_input_details()
-        self.outputs = self._call.get_output_details()
+        try:
+            interpreter = self._open()
+            signatures = interpreter.get_signature_list()
+        except (ValueError, RuntimeError) as error:
+            raise UserError(
+                f"{origin}: not a .tflite file that loads ({first_line(error)})"
+            ) from error
+        check_default(signatures, origin)
+        call = interpreter.get_signature_runner(DEFAULT)
+        self.inputs = call.get_input_details()
+        self.outputs = call.get_output_details()
+        check_names(self.inputs, self.outputs, origin)
+        shape = self.inputs["image"]["shape_signature"]
+        if shape[1] > 0 and shape[2] > 0:
+            self.fixed_size = (int(shape[1]), int(shape[2]))
+        take_manifest(self, manifest, origin)
+        if "serving_field" in signatures:
+            self.grid_spec = grid_spec_of(manifest, origin)
+        if "thumbnail" in self.inputs:
+            shape = self.inputs["thumbnail"]["shape_signature"]
+            take_thumbnail(self, shape, origin)
+        self._idle = [interpreter]
 
-    def __call__(self, **inputs):
-        """Restores float32 inputs by name; answers float32 (N, H, W, 3)."""
-        inputs = {
-            name: _quantized(value, self.inputs[name])
-            for name, value in inputs.items()
-        }
-        return _real(self._call(**inputs)["restored"], self.outputs["restored"])
+    def restore(self, image, thumbnail=None):
+        inputs = {"image": quantize(image[None], self.inputs["image"])}
+        if "thumbnail" in self.inputs:
+            inputs["thumbnail"] = quantize(
+                thumbnail[None], self.inputs["thumbnail"]
+            )
+        restored = self._run(DEFAULT, inputs)["restored"]
+        return dequantize(restored, self.outputs["restored"])[0]
+
+    def encode_photo(self, thumbnail):
+        # Signatures of files are public: the names are those of the first.
+        answer = self._run("serving_look", {"thumbnail": thumbnail[None]})
+        return answer["slopes"][0], answer["code"][0]
+
+    def affine_coefficients(self, image, slopes, embedding):
+        inputs = {"image": image, "slopes": slopes, "code": embedding}
+        inputs = {name: value[None] for name, value in inputs.items()}
+        return self._run("serving_field", inputs)["field"][0]
+
+    def share(self, calls):
+        # One thread each is faster than all threads for each in turn.
+        self._threads = max(1, (os.cpu_count() or 1) // calls)
+        self._idle.clear()
 
     def operations(self):
         """Lists (name, input and output details) of every operation."""
+        interpreter = self._open()
         tensors = {
             tensor["index"]: tensor
-            for tensor in self.interpreter.get_tensor_details()
+            for tensor in interpreter.get_tensor_details()
         }
         return [
             (
@@ -72,94 +118,18 @@ class LiteModel:
                     if index in tensors
                 ],
             )
-            for op in self.interpreter._get_ops_details()
+            for op in interpreter._get_ops_details()
             if op["op_name"] != "DELEGATE"
         ]
 
+    def _open(self):
+        return self._interpreter(num_threads=self._threads)
 
-def check_contents(contents: bytes, network, precision: str) -> None:
-    """Refuses files that lost weights or need foreign operations.
-
-    A conversion can lose all weights without an error: the file is small, it
-    loads, and it answers NaN.
-
-    Raises:
-        UserError: naming what is wrong.
-    """
-    names = {name for name, _ in LiteModel(contents).operations()}
-    bad = sorted(name for name in names if name.startswith(_FORBIDDEN))
-    if bad:
-        raise UserError(
-            f"the TFLite file needs operations that plain LiteRT lacks: {bad}"
-        )
-    weights = sum(int(np.prod(v.shape)) for v in network.variables)
-    expected = weights * _BYTES_PER_WEIGHT.get(precision, 1)
-    if len(contents) < 0.9 * expected:
-        raise UserError(
-            f"the TFLite file has {len(contents)} bytes, its {weights} weights "
-            f"should take {expected}: the conversion lost some"
-        )
-
-
-def compare(contents: bytes, network, size: int | None) -> None:
-    """Runs a float32 file on noise and compares it with the network.
-
-    Raises:
-        UserError: if they differ by more than `TOLERANCE`.
-    """
-    model = LiteModel(contents)
-    random = np.random.default_rng(0)
-    for height, width in [(size, size)] if size else [(1, 1), (33, 50)]:
-        inputs = {"image": random.uniform(0, 1, (1, height, width, 3))}
-        if network.thumbnail:
-            inputs["thumbnail"] = random.uniform(0, 1, (1, *network.thumbnail))
-        inputs = {name: v.astype("float32") for name, v in inputs.items()}
-        expected = network.restore_tile(*inputs.values()).numpy()
-        difference = np.abs(model(**inputs) - expected).max()
-        if not difference <= TOLERANCE:  # NaN is not either.
-            raise UserError(
-                f"the TFLite file's answer to a picture of {height} x {width} "
-                f"differs from TensorFlow's by {difference}"
-            )
-
-
-def gpu_obstacles(contents: bytes) -> list:
-    """Lists why GPU delegates would leave parts of a file to the CPU.
-
-    By rule, not by running one: the operation must be one of
-    `GPU_OPERATIONS`, on tensors of known size that are not 16-bit integers,
-    slices in 3 or 4 dimensions.
-
-    Returns:
-        list of str, empty if there is nothing in the way.
-    """
-    found = set()
-    for name, tensors in LiteModel(contents).operations():
-        if name not in GPU_OPERATIONS:
-            found.add(f"{name} is not supported")
-        if any(-1 in tensor["shape_signature"] for tensor in tensors):
-            found.add("sizes are known only at run time")
-        if any(tensor["dtype"] == np.int16 for tensor in tensors):
-            found.add("16-bit integers")
-        if name in ("SLICE", "STRIDED_SLICE") and len(
-            tensors[0]["shape"]
-        ) not in (3, 4):
-            found.add(f"{name} in {len(tensors[0]['shape'])} dimensions")
-    return sorted(found)
-
-
-def _quantized(values, details):
-    dtype = np.dtype(details["dtype"])
-    if dtype.kind == "f":
-        return values.astype(dtype)
-    scale, zero = details["quantization"]
-    limits = np.iinfo(dtype)
-    levels = np.rint(values / scale) + zero
-    return np.clip(levels, limits.min, limits.max).astype(dtype)
-
-
-def _real(values, details):
-    if values.dtype.kind == "f":
-        return values
-    scale, zero = details["quantization"]
-    return (values.astype("float32") - zero) * np.float32(scale)
+    def _run(self, signature, inputs):
+        try:
+            interpreter = self._idle.pop()
+        except IndexError:
+            interpreter = self._open()
+        answer = interpreter.get_signature_runner(signature)(**inputs)
+        self._idle.append(interpreter)
+        return answer

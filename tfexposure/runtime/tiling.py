@@ -36,9 +36,34 @@ class Span:
     size: int
 
     @property
+    def outer(self):
+        """The window's place in the padded picture."""
+        return slice(self.window, self.window + self.size)
+
+    @property
     def inner(self):
         """The tile's place inside its window."""
         return slice(self.start - self.window, self.stop - self.window)
+
+
+def span_at(start, tile, length, halo, padded, size, least=min, most=max):
+    """Places one tile and its window along one axis.
+
+    Args:
+        start: first pixel of the tile.
+        tile: its length, before the picture's border cuts it.
+        length: of the picture.
+        halo: pixels beyond the tile that the window should reach.
+        padded: length of the padded picture, where the window has to lie.
+        size: of the window.
+        least: minimum of two numbers; of two tensors inside a graph.
+        most: maximum, alike.
+
+    Returns:
+        `Span`.
+    """
+    stop = least(start + tile, length)
+    return Span(start, stop, least(most(start - halo, 0), padded - size), size)
 
 
 def round_up(length, stride):
@@ -92,23 +117,18 @@ def plan(length, tile, halo, stride, fixed=None):
         tile = padded if tile is None else round_up(tile, stride)
         size = padded if tile >= padded else min(tile + 2 * halo, padded)
     return [
-        Span(
-            start,
-            min(start + tile, length),
-            min(max(start - halo, 0), padded - size),
-            size,
-        )
+        span_at(start, tile, length, halo, padded, size)
         for start in range(0, length, tile)
     ]
 
 
-def grid(height, width, runner, tile=None):
-    """Plans both axes for a runner.
+def grid(height, width, model, tile=None):
+    """Plans both axes for a model.
 
     Args:
         height: rows of the picture.
         width: columns of the picture.
-        runner: a `runners.Runner`.
+        model: a `Model`.
         tile: side of a tile in pixels; 0 for no tiling; `None` tiles
             pictures larger than one window of `TILE`, if tiles join.
 
@@ -116,13 +136,13 @@ def grid(height, width, runner, tile=None):
         (row spans, column spans).
     """
     if tile is None:
-        window = TILE + 2 * round_up(runner.halo, runner.stride)
+        window = TILE + 2 * round_up(model.halo, model.stride)
         small = height * width <= window**2
-        tile = 0 if small or not runner.exact_tiles else TILE
-    fixed_rows, fixed_columns = runner.fixed_size or (None, None)
+        tile = 0 if small or not model.exact_tiles else TILE
+    fixed_rows, fixed_columns = model.fixed_size or (None, None)
     return (
-        plan(height, tile or None, runner.halo, runner.stride, fixed_rows),
-        plan(width, tile or None, runner.halo, runner.stride, fixed_columns),
+        plan(height, tile or None, model.halo, model.stride, fixed_rows),
+        plan(width, tile or None, model.halo, model.stride, fixed_columns),
     )
 
 
@@ -141,6 +161,6 @@ def take_window_columns(strip, span):
     """Takes a span's columns out of rows, mirrored: (h, size, C)."""
     width = strip.shape[1]
     if span.window + span.size <= width:
-        return strip[:, span.window : span.window + span.size]
+        return strip[:, span.outer]
     index = np.arange(span.window, span.window + span.size)
     return strip[:, mirror(index, width)]

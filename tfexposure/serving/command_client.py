@@ -1,15 +1,10 @@
 """`tfexposure client IN [OUT]`: `correct`, with a server that does the work."""
 
 import argparse
-import io
 
-import numpy as np
-from PIL import Image
-
-from tfexposure.errors import UserError
 from tfexposure.photo import command_correct
-from tfexposure.runtime.runners import Runner
-from tfexposure.serving.client import CLIENTS
+from tfexposure.runtime.server import ServerModel
+from tfexposure.runtime.server_clients import CLIENTS
 
 _EPILOG = """\
 Orientation, colour profile and all other metadata are kept here; the server
@@ -19,41 +14,6 @@ examples:
   tfexposure client party.jpg fixed.jpg --server=localhost:8500
   tfexposure client holiday/ fixed/ --protocol=rest --server=localhost:8501
 """
-
-
-class RemoteRunner(Runner):
-    """Restores by asking a server, which tiles by itself.
-
-    Args:
-        client: has `restore(bytes) -> bytes` of encoded pictures.
-    """
-
-    halo = 0
-    stride = 1
-    concurrent = True
-
-    def __init__(self, client):
-        self._client = client
-
-    def restore(self, image, thumbnail=None):
-        pixels = np.rint(image * 255).astype(np.uint8)
-        buffer = io.BytesIO()
-        # Without loss, and quick to make.
-        Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
-        reply = self._client.restore(buffer.getvalue())
-        try:
-            with Image.open(io.BytesIO(reply)) as picture:
-                restored = np.asarray(picture.convert("RGB"))
-        except OSError as error:
-            raise UserError(
-                f"{self._client.server}: answered no readable picture"
-            ) from error
-        if restored.shape != pixels.shape:
-            raise UserError(
-                f"{self._client.server}: answered a picture of shape "
-                f"{restored.shape} to one of {pixels.shape}"
-            )
-        return restored.astype(np.float32) / np.float32(255)
 
 
 def add_arguments(parser):
@@ -101,5 +61,5 @@ def main(args):
         args.version,
         args.timeout,
     )
-    args.model, args.tile = RemoteRunner(client), 0
+    args.model, args.tile = ServerModel(client), 0
     return command_correct.main(args)

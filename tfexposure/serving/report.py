@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from tfexposure.quiet import quiet_tensorflow
-from tfexposure.runtime import lite
+from tfexposure.runtime.keras_model import KerasModel
 from tfexposure.runtime.manifest import make_manifest
-from tfexposure.runtime.network import network_of
 from tfexposure.serving import (
+    lite_checks,
     scoring,
     tflite,
 )
@@ -43,16 +43,16 @@ class Examples:
         )
         self._response = data.get("response", "gamma")
 
-    def calibration(self, network):
+    def calibration(self, model):
         """Lists the inputs to calibrate on."""
-        return self._inputs(network, self._read()[::2])
+        return self._inputs(model, self._read()[::2])
 
-    def scored(self, network):
+    def scored(self, model):
         """Lists the inputs to score with."""
-        return self._inputs(network, self._read()[1::2])
+        return self._inputs(model, self._read()[1::2])
 
-    def _inputs(self, network, photos):
-        return scoring.as_inputs(network, photos, self._taus, self._response)
+    def _inputs(self, model, photos):
+        return scoring.as_inputs(model, photos, self._taus, self._response)
 
 
 def export_one(loaded, precision, size, examples, folder, force=False):
@@ -70,18 +70,18 @@ def export_one(loaded, precision, size, examples, folder, force=False):
         (row of `table`, None or why the file was not written).
     """
     # 16-bit activations know no depth to space.
-    network = network_of(loaded.generator, shuffle=precision != "int16x8")
+    model = KerasModel(loaded.generator, shuffle=precision != "int16x8")
     calibrated = precision in tflite.CALIBRATED
     # The converter tells of every operation it looked at.
     with quiet_tensorflow():
         contents = tflite.convert_to_tflite(
-            network,
+            model,
             precision,
             size,
-            examples.calibration(network) if calibrated else None,
+            examples.calibration(model) if calibrated else None,
         )
-    found = scoring.score(contents, network, examples.scored(network))
-    obstacles = lite.gpu_obstacles(contents)
+    found = scoring.score(contents, model, examples.scored(model))
+    obstacles = lite_checks.gpu_obstacles(contents)
     words = ["generator"]
     words += [] if loaded.step is None else [str(loaded.step)]
     words += [] if precision == "float32" else [precision]
@@ -101,7 +101,7 @@ def export_one(loaded, precision, size, examples, folder, force=False):
             f"the {floor} dB of {precision}"
         )
     manifest = make_manifest(
-        network,
+        model,
         loaded,
         format="TFLite",
         precision=precision,

@@ -7,14 +7,15 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfexposure.errors import UserError
-from tfexposure.runtime import manifest as manifests
-from tfexposure.runtime.network import (
-    Network,
-    network_of,
+from tfexposure.runtime.graph_tiles import restore_whole
+from tfexposure.runtime.keras_model import KerasModel
+from tfexposure.runtime.manifest import (
+    add_manifest,
+    make_manifest,
 )
-from tfexposure.runtime.tiles import restore_whole
 from tfexposure.serving import image_codec
 from tfexposure.serving.warmup import write_warmup
+from tfexposure.storage import to_json
 
 MAX_PIXELS = 100_000_000
 TILE = 1024
@@ -43,7 +44,7 @@ def export_saved_model(
     - `describe`: nothing -> `manifest`, JSON.
 
     Args:
-        generator: the network; see `network_of`.
+        generator: the network; see `KerasModel`.
         base: folder of the versions.
         version: int >= 0; a server takes the highest. One that is there
             already is replaced.
@@ -70,18 +71,19 @@ def export_saved_model(
             raise ValueError(
                 f"`{name}` should be at least {low}. Received: {value}"
             )
-    network = network_of(generator)
+    model = KerasModel(generator)
     signatures = ["serving_default", "serving_uint8", "serving_bytes"]
-    signatures += ["serving_tile"] if network.thumbnail else []
-    manifest = manifests.make_manifest(
-        network,
+    signatures += ["serving_tile"] if model.thumbnail else []
+    manifest = make_manifest(
+        model,
         run,
         format="SavedModel",
         signatures=[*signatures, "describe"],
         max_pixels=max_pixels,
         tile=tile,
     )
-    module = _Module(network, manifests.to_json(manifest), max_pixels, tile)
+    text = to_json(manifest)
+    module = _Module(model, text, max_pixels, tile)
     target = Path(base, str(version))
     temporary = target.with_name(f".{version}.{os.getpid()}.tmp")
     try:
@@ -93,10 +95,7 @@ def export_saved_model(
                 name: getattr(module, name) for name in manifest["signatures"]
             },
         )
-        extra = temporary / "assets.extra"
-        extra.mkdir()
-        text = manifests.to_json(manifest)
-        (extra / manifests.FILE_NAME).write_text(text, encoding="utf-8")
+        add_manifest(temporary, text)
         if warmup_photos is not None:
             write_warmup(temporary, warmup_photos)
         _replace(temporary, target)
@@ -122,19 +121,19 @@ def _replace(source, target):
 class _Module(tf.Module):
     """The signatures; tracks plain variables and no Keras object."""
 
-    def __init__(self, network: Network, manifest, max_pixels, tile):
+    def __init__(self, model: KerasModel, manifest, max_pixels, tile):
         super().__init__()
-        self.parameters = network.variables
+        self.parameters = model.graph.variables
 
         def whole(image):
             image = _checked(image, max_pixels)
-            return {"restored": restore_whole(network, image, tile)}
+            return {"restored": restore_whole(model, image, tile)}
 
         def of_bytes(image_bytes):
             def one(index):
                 contents = image_bytes[index]
                 image = image_codec.decode(contents, index, max_pixels)
-                restored = restore_whole(network, image[None], tile)[0]
+                restored = restore_whole(model, image[None], tile)[0]
                 return image_codec.encode(restored, contents)
 
             count = tf.size(image_bytes)
@@ -152,7 +151,7 @@ class _Module(tf.Module):
 
         def of_tile(image, thumbnail):
             image = _checked(image, max_pixels)
-            return {"restored": network.restore_tile(image, thumbnail)}
+            return {"restored": model.graph.restore_tile(image, thumbnail)}
 
         def spec(dtype, name, shape=(None, None, 3)):
             return tf.TensorSpec((None, *shape), dtype, name)
@@ -163,8 +162,8 @@ class _Module(tf.Module):
         self.serving_bytes = tf.function(
             of_bytes, [tf.TensorSpec((None,), tf.string, "image_bytes")]
         )
-        if network.thumbnail:
-            small = spec(tf.float32, "thumbnail", network.thumbnail)
+        if model.thumbnail:
+            small = spec(tf.float32, "thumbnail", model.thumbnail_shape)
             self.serving_tile = tf.function(of_tile, [floats, small])
         self.describe = tf.function(
             lambda: {"manifest": tf.constant(manifest)}, []

@@ -51,11 +51,11 @@ def read_examples(folder, side: int, limit: int = 64) -> list:
     return images
 
 
-def as_inputs(network, photos, taus, response: str = "gamma") -> list:
-    """Overexposes photos and makes them a network's inputs.
+def as_inputs(model, photos, taus, response: str = "gamma") -> list:
+    """Overexposes photos and makes them a model's inputs.
 
     Args:
-        network: `Network`.
+        model: `Model`.
         photos: list of float32 (1, H, W, 3), well exposed.
         taus: shares of light kept, taken in turn.
         response: name of the response curve.
@@ -70,18 +70,18 @@ def as_inputs(network, photos, taus, response: str = "gamma") -> list:
         # To the levels that a photo's file has.
         image = quantize(overexpose(photo, tau, curve))
         entry = {"image": image}
-        if network.thumbnail:
-            entry["thumbnail"] = np.asarray(network.shrink(image))
+        if model.thumbnail:
+            entry["thumbnail"] = model.thumbnail_of(image[0])[None]
         inputs.append(entry)
     return inputs
 
 
-def score(contents: bytes, network, inputs, repeats: int = 5) -> dict:
-    """Compares a TFLite file with the network it was made from.
+def score(contents: bytes, model, inputs, repeats: int = 5) -> dict:
+    """Compares a TFLite file with the model it was made from.
 
     Args:
         contents: bytes of the file.
-        network: `Network`, whose answers equal the generator's.
+        model: `KerasModel`, whose answers equal the generator's.
         inputs: list of dicts, see `as_inputs`.
         repeats: int, timed runs per number of threads.
 
@@ -91,11 +91,11 @@ def score(contents: bytes, network, inputs, repeats: int = 5) -> dict:
         `milliseconds_1` and `milliseconds_2`, median per picture on 1 and 2
         threads.
     """
-    model = LiteModel(contents)
+    lite = LiteModel(contents, threads=1)
     errors, differences = [], []
     for entry in inputs:
-        expected = network.restore_tile(*entry.values()).numpy()
-        answer = model(**entry)
+        expected = _restore(model, entry)
+        answer = _restore(lite, entry)
         errors.append(float(np.mean(np.square(answer - expected))))
         differences.append(
             float(np.mean(ciede2000(lab(answer), lab(expected))))
@@ -121,11 +121,15 @@ def _psnr(error):
     return round(float(decibels(error, cap=FLOAT_CAP)), 2)
 
 
+def _restore(model, entry):
+    return model.restore(**{name: value[0] for name, value in entry.items()})
+
+
 def _latency(model, entry, repeats):
-    model(**entry)  # The first run allocates.
+    _restore(model, entry)  # The first run allocates.
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
-        model(**entry)
+        _restore(model, entry)
         times.append(time.perf_counter() - start)
     return round(1000 * float(np.median(times)), 2)

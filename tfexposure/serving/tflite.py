@@ -1,7 +1,6 @@
 """TFLite files for phones, browsers and small machines."""
 
 import tempfile
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,9 @@ from typing import Any
 import tensorflow as tf
 
 from tfexposure.errors import UserError
-from tfexposure.runtime import lite
-from tfexposure.runtime import manifest as manifests
-from tfexposure.runtime.network import Network
+from tfexposure.runtime.keras_model import KerasModel
+from tfexposure.runtime.manifest import append_manifest
+from tfexposure.serving import lite_checks
 from tfexposure.storage import write_atomically
 
 # Precision -> least PSNR against Keras, in dB, that a file is good for. 40 dB
@@ -29,23 +28,23 @@ CALIBRATED = ("int8", "int16x8")
 
 
 def convert_to_tflite(
-    network: Network,
+    model: KerasModel,
     precision: str = "float32",
     size: int | None = None,
     examples: Iterable[dict] | None = None,
 ) -> bytes:
-    """Converts a network to a TFLite file's contents.
+    """Converts a model to a TFLite file's contents.
 
     The signature `serving_default` takes `image` (N, H, W, 3) in [0, 1], and
     `thumbnail` if the network looks at the whole photo, and answers
-    `restored`. If the network has a field, a file of floating point and any
-    size has two signatures beside it, on the same weights: `serving_look` takes
-    the thumbnail and answers `slopes` and `code`, and `serving_field` takes
-    these and the photo at reduced size. Only built-in operations are used.
+    `restored`. If the network has affine coefficients, a file of floating point
+    and any size has two signatures beside it, on the same weights:
+    `serving_look` takes the thumbnail and answers `slopes` and `code`, the
+    embedding; `serving_field` takes these and the photo at reduced size. Only
+    built-in operations are used.
 
     Args:
-        network: `Network`; for `int16x8` one of `network_of(generator,
-            shuffle=False)`.
+        model: `KerasModel`; for `int16x8` one of `shuffle=False`.
         precision: `"float32"`; `"float16"`: weights of 16 bits;
             `"dynamic_int8"`: weights of 8 bits, activations quantised as they
             come; `"int8"`: all of 8 bits, and uint8 pixels in and out;
@@ -69,7 +68,7 @@ def convert_to_tflite(
             f"`precision` must be one of {list(PRECISIONS)}. "
             f"Received: {precision!r}"
         )
-    module = _Module(network, size)
+    module = _Module(model, size)
     options: dict[str, Any] = {}
     if precision != "float32":
         options["optimizations"] = [tf.lite.Optimize.DEFAULT]
@@ -81,9 +80,9 @@ def convert_to_tflite(
     if precision == "int8":
         options["inference_input_type"] = tf.uint8
         options["inference_output_type"] = tf.uint8
-    guided = network.field and size is None and precision not in CALIBRATED
+    has_grid = model.grid_spec and size is None and precision not in CALIBRATED
     with tempfile.TemporaryDirectory() as folder:
-        converter = _converter(module, guided, folder)
+        converter = _converter(module, has_grid, folder)
         for name, value in options.items():
             setattr(converter, name, value)
         converter.target_spec.supported_ops = [_operations(precision)]
@@ -96,9 +95,9 @@ def convert_to_tflite(
             raise UserError(
                 f"conversion to TFLite ({precision}) failed: {reason}"
             ) from error
-    lite.check_contents(contents, network, precision)
+    lite_checks.check_contents(contents, model, precision)
     if precision == "float32":
-        lite.compare(contents, network, size)
+        lite_checks.compare(contents, model, size)
     return contents
 
 
@@ -115,10 +114,7 @@ def write_tflite(path, contents: bytes, manifest: dict) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(contents)
-        with zipfile.ZipFile(temporary, "a", zipfile.ZIP_STORED) as members:
-            # Without the time of day: the same run gives the same file.
-            entry = zipfile.ZipInfo(manifests.FILE_NAME)
-            members.writestr(entry, manifests.to_json(manifest))
+        append_manifest(temporary, manifest)
         write_atomically(path, temporary.read_bytes())
     except OSError as error:
         raise UserError(f"could not write {path}: {error}") from error
@@ -127,8 +123,8 @@ def write_tflite(path, contents: bytes, manifest: dict) -> Path:
     return path
 
 
-def _converter(module, guided, folder):
-    if not guided:
+def _converter(module, has_grid, folder):
+    if not has_grid:
         return tf.lite.TFLiteConverter.from_concrete_functions(
             [module.serving_default.get_concrete_function()], module
         )
@@ -154,35 +150,37 @@ def _operations(precision):
 class _Module(tf.Module):
     """The signatures; tracks plain variables and no Keras object."""
 
-    def __init__(self, network, size):
+    def __init__(self, model, size):
         super().__init__()
-        self.parameters = network.variables
-        if size is not None and (size < 1 or size % network.stride):
+        graph = model.graph
+        self.parameters = graph.variables
+        if size is not None and (size < 1 or size % model.stride):
             raise ValueError(
-                f"`size` should be a multiple of {network.stride}. "
+                f"`size` should be a multiple of {model.stride}. "
                 f"Received: {size}"
             )
 
         def restore(image, thumbnail=None):
-            return {"restored": network.restore_tile(image, thumbnail)}
+            return {"restored": graph.restore_tile(image, thumbnail)}
 
         def look(thumbnail):
-            slopes, code = network.look(thumbnail)
+            slopes, code = graph.encode_photo(thumbnail)
             return {"slopes": slopes, "code": code}
 
         def field(image, slopes, code):
-            return {"field": network.field(image, slopes, code)}
+            return {"field": graph.affine_coefficients(image, slopes, code)}
 
         count = None if size is None else 1
         specs = [tf.TensorSpec((count, size, size, 3), tf.float32, "image")]
-        if network.thumbnail:
+        if model.thumbnail:
             specs.append(
                 tf.TensorSpec(
-                    (count, *network.thumbnail), tf.float32, "thumbnail"
+                    (count, *model.thumbnail_shape), tf.float32, "thumbnail"
                 )
             )
         self.serving_default = tf.function(restore, specs)
-        if network.field:
+        if model.grid_spec:
+            # Named as in the first files: signatures are public.
             self.serving_look = tf.function(look, specs[1:])
             known = self.serving_look.get_concrete_function().structured_outputs
             known = [

@@ -3,17 +3,17 @@
 import tensorflow as tf
 
 from tfexposure.layers import pad_to_multiple
+from tfexposure.runtime import tiling
 
 
-def restore_whole(network, image, tile):
+def restore_whole(model, image, tile):
     """Restores whole photos of any size; large ones tile by tile.
 
-    Every tile is cropped out of a window that reaches `network.halo` pixels
-    beyond it, starts at a multiple of the stride and lies inside the padded
-    photo: the numbers of one call, with the memory of one window.
+    The tiles of `tiling`: the numbers of one call, with the memory of one
+    window.
 
     Args:
-        network: `Network`.
+        model: `KerasModel`.
         image: (N, H, W, 3), float32 in [0, 1] or uint8; sizes are dynamic.
         tile: int, side of a tile in pixels; photos that are no larger than
             one window are one tile, and so are all where tiles do not join.
@@ -21,57 +21,48 @@ def restore_whole(network, image, tile):
     Returns:
         (N, H, W, 3) of the type of `image`; 8-bit values are rounded.
     """
-    known = ()
-    if network.thumbnail:
-        known = network.look(network.shrink(_real(image)))
+    graph, known = model.graph, ()
+    if model.thumbnail:
+        known = graph.encode_photo(graph.make_thumbnail(_real(image)))
 
     def restore(window):
-        restored = network.restore(_real(window), *known)
+        restored = graph.restore(_real(window), *known)
         if window.dtype == tf.uint8:
             restored = tf.cast(tf.round(restored * 255.0), tf.uint8)
         return restored
 
-    if network.halo is None:
+    if not model.exact_tiles:
         return restore(image)
-    tile = -(-tile // network.stride) * network.stride
-    limit = (tile + 2 * network.halo) ** 2
+    tile = tiling.round_up(tile, model.stride)
+    limit = (tile + 2 * model.halo) ** 2
     return tf.cond(
         tf.size(image[0, :, :, 0], tf.int64) <= limit,
         lambda: restore(image),
-        lambda: _tiled(image, restore, tile, network),
+        lambda: _tiled(image, restore, tile, model),
     )
 
 
-def _tiled(image, restore, tile, network):
+def _tiled(image, restore, tile, model):
     count, height, width, _ = tf.unstack(tf.shape(image))
-    padded = pad_to_multiple(image, network.stride)
+    padded = pad_to_multiple(image, model.stride)
     rows, columns = tf.unstack(tf.shape(padded)[1:3])
-    halo = network.halo
-    window_rows = tf.minimum(tile + 2 * halo, rows)
-    window_columns = tf.minimum(tile + 2 * halo, columns)
+
+    def span_at(start, length, padded_length):
+        size = tf.minimum(tile + 2 * model.halo, padded_length)
+        axis = (length, model.halo, padded_length, size)
+        return tiling.span_at(start, tile, *axis, tf.minimum, tf.maximum)
 
     def one_row(top, done):
-        bottom = tf.minimum(top + tile, height)
-        first_row = tf.clip_by_value(top - halo, 0, rows - window_rows)
+        row = span_at(top, height, rows)
 
         def one_tile(left, strip):
-            right = tf.minimum(left + tile, width)
-            first = tf.clip_by_value(left - halo, 0, columns - window_columns)
-            piece = restore(
-                padded[
-                    :,
-                    first_row : first_row + window_rows,
-                    first : first + window_columns,
-                ]
-            )
-            piece = piece[
-                :,
-                top - first_row : bottom - first_row,
-                left - first : right - first,
-            ]
+            column = span_at(left, width, columns)
+            window = padded[:, row.outer, column.outer]
+            piece = restore(window)[:, row.inner, column.inner]
             return left + tile, tf.concat([strip, piece], 2)
 
-        strip = _loop(width, one_tile, (count, bottom - top, 0, 3), done.dtype)
+        shape = (count, row.stop - top, 0, 3)
+        strip = _loop(width, one_tile, shape, done.dtype)
         return top + tile, tf.concat([done, strip], 1)
 
     return _loop(height, one_row, (count, 0, width, 3), image.dtype)

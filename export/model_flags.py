@@ -39,7 +39,7 @@ def load():
     """Loads the model that the parsed flags name.
 
     Returns:
-        Pair of the `serving.LoadedRun` and the folder that exports go to
+        Pair of the `LoadedRun` and the folder that exports go to
         by default.
 
     Raises:

@@ -10,28 +10,28 @@ from tfexposure.photo.correcting import (
 )
 from tfexposure.photo.io.photo import Photo
 from tfexposure.photo.io.pixel_buffer import PixelBuffer
-from tfexposure.runtime import coefficient_grid as guided
-from tfexposure.runtime.runners import Runner
+from tfexposure.runtime import coefficient_grid
+from tfexposure.runtime.model import Model
 
 KNOTS = (0.0, 0.5, 0.9, 1.0)
 SLOPES = np.array([0.5, 0.8, 0.3], np.float32)
-SPEC = guided.GuideSpec(KNOTS, (0.9, 0.95), 0.7)
+SPEC = coefficient_grid.GridSpec(KNOTS, (0.9, 0.95), 0.7)
 
 
-class FakeRunner(Runner):
+class FakeModel(Model):
     """Darkens by a known curve, lifts whites, fills what is clipped."""
 
     thumbnail = 8
-    guide_spec = SPEC
+    grid_spec = SPEC
 
     def __init__(self, offset=0.25, slopes=SLOPES, lift=0.0):
         self.offset, self.lift = offset, lift
         self.slopes, self.seen = slopes, []
 
-    def look(self, thumbnail):
+    def encode_photo(self, thumbnail):
         return self.slopes, np.zeros(2, np.float32)
 
-    def field(self, image, slopes, code):
+    def affine_coefficients(self, image, slopes, embedding):
         self.seen.append(image)
         height, width = (-(-side // 4) * 2 for side in image.shape[:2])
         field = np.zeros((height, width, 13), np.float32)
@@ -45,11 +45,11 @@ def picture(height, width, seed=0):
     return random.uniform(0, 1.2, (height, width, 3)).clip(0, 1)
 
 
-def corrected(pixels, runner, **settings):
+def corrected(pixels, model, **settings):
     levels = np.rint(pixels * 255).astype(np.uint8)
     photo = Photo("test", PixelBuffer.of_array(levels), "png")
     settings = Settings(**{"force": True} | settings)
-    answer = correct_photo(photo, runner, settings)
+    answer = correct_photo(photo, model, settings)
     return levels, answer.pixels.array()
 
 
@@ -64,17 +64,17 @@ def by_hand(levels, offset, lift=0.0):
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 300), (260, 33)])
 def test_answer_is_curve_and_masked_field(size):
-    levels, answer = corrected(picture(*size), FakeRunner())
+    levels, answer = corrected(picture(*size), FakeModel())
     assert np.abs(answer - by_hand(levels, 0.25)).max() <= 0.51
-    levels, answer = corrected(picture(*size), FakeRunner(lift=0.1))
+    levels, answer = corrected(picture(*size), FakeModel(lift=0.1))
     assert np.abs(answer - by_hand(levels, 0.25, 0.1)).max() <= 0.51
 
 
 def test_large_photos_are_seen_small_and_corrected_at_full_size(monkeypatch):
-    monkeypatch.setattr(guided, "MAX_PIXELS", 2500)
-    runner = FakeRunner()
-    levels, answer = corrected(picture(301, 203), runner)
-    (seen,) = runner.seen
+    monkeypatch.setattr(coefficient_grid, "MAX_PIXELS", 2500)
+    model = FakeModel()
+    levels, answer = corrected(picture(301, 203), model)
+    (seen,) = model.seen
     assert seen.shape == (61, 41, 3)
     block = levels[5:10, 10:15].mean(axis=(0, 1)) / 255
     np.testing.assert_allclose(seen[1, 2], block, atol=1e-5)
@@ -85,9 +85,9 @@ def test_large_photos_are_seen_small_and_corrected_at_full_size(monkeypatch):
 
 def test_network_sees_no_more_than_the_limit():
     for height, width in ((1, 1), (1024, 1024), (1025, 1024), (3, 10**7)):
-        factor = guided.reduction(height, width)
-        assert height * width / factor**2 <= guided.MAX_PIXELS
-        assert factor == 1 or height * width > guided.MAX_PIXELS
+        factor = coefficient_grid.reduction(height, width)
+        assert height * width / factor**2 <= coefficient_grid.MAX_PIXELS
+        assert factor == 1 or height * width > coefficient_grid.MAX_PIXELS
 
 
 def test_field_is_linear_between_its_values():
@@ -96,8 +96,10 @@ def test_field_is_linear_between_its_values():
     field[..., 3:12:4] = np.arange(6)[:, None] * 0.06
     field[..., 12] = np.arange(6) * 0.04
     slopes = np.full(3, 1e-6, np.float32)
-    guide = guided.Guide(guided.Curve(KNOTS, slopes), SPEC, field, 3)
-    answer = guide.restore(0, np.ones((24, 36, 3), np.float32))
+    grid = coefficient_grid.CoefficientGrid(
+        coefficient_grid.Curve(KNOTS, slopes), SPEC, field, 3
+    )
+    answer = grid.apply(0, np.ones((24, 36, 3), np.float32))
     expected = ((np.arange(36) + 0.5) / 6 - 0.5) * 0.1
     inner = slice(3, 33)
     for row in (0, 11, 23):
@@ -109,24 +111,24 @@ def test_field_is_linear_between_its_values():
 def test_strips_join_exactly():
     random = np.random.default_rng(1)
     field = random.normal(0, 0.3, (20, 16, 13)).astype(np.float32)
-    guide = guided.Guide(guided.Curve(KNOTS, SLOPES), SPEC, field, 2)
+    grid = coefficient_grid.CoefficientGrid(
+        coefficient_grid.Curve(KNOTS, SLOPES), SPEC, field, 2
+    )
     image = picture(75, 61).astype(np.float32)
-    whole = guide.restore(0, image)
-    parts = [
-        guide.restore(top, image[top : top + 7]) for top in range(0, 75, 7)
-    ]
+    whole = grid.apply(0, image)
+    parts = [grid.apply(top, image[top : top + 7]) for top in range(0, 75, 7)]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
 def test_photo_that_would_hardly_change_is_left_alone():
-    runner = FakeRunner(slopes=np.full(3, 0.99, np.float32))
-    levels, answer = corrected(picture(40, 50), runner, force=False)
+    model = FakeModel(slopes=np.full(3, 0.99, np.float32))
+    levels, answer = corrected(picture(40, 50), model, force=False)
     np.testing.assert_array_equal(answer, levels)
-    assert not runner.seen
-    _, answer = corrected(picture(40, 50), runner)
+    assert not model.seen
+    _, answer = corrected(picture(40, 50), model)
     assert np.abs(answer.astype(int) - levels).max() > 1
-    _, forced = corrected(picture(40, 50), FakeRunner())
-    _, answer = corrected(picture(40, 50), FakeRunner(), force=False)
+    _, forced = corrected(picture(40, 50), FakeModel())
+    _, answer = corrected(picture(40, 50), FakeModel(), force=False)
     np.testing.assert_array_equal(answer, forced)
 
 
@@ -146,10 +148,10 @@ def test_photo_that_would_hardly_change_is_left_alone():
 def test_answer_is_mixed_in_by_the_clipped_share(
     white_rows, level, slope, share
 ):
-    runner = FakeRunner(offset=0.0, slopes=np.full(3, slope, np.float32))
+    model = FakeModel(offset=0.0, slopes=np.full(3, slope, np.float32))
     pixels = np.full((100, 50, 3), level)
     pixels[:white_rows] = 1
-    levels, answer = corrected(pixels, runner, force=False)
+    levels, answer = corrected(pixels, model, force=False)
     expected = levels * (1 - share * (1 - slope))
     # The thumbnail's average change is near to the photo's.
     assert np.abs(answer - expected)[white_rows:].max() <= 2
@@ -159,7 +161,7 @@ def test_answer_is_mixed_in_by_the_clipped_share(
 
 def test_stops_take_the_place_of_the_guess():
     pixels = picture(30, 40) * 0.8
-    levels, answer = corrected(pixels, FakeRunner(), stops=1.5, force=False)
+    levels, answer = corrected(pixels, FakeModel(), stops=1.5, force=False)
     # Eq. (10), undone: light times 2 ** -1.5.
     expected = ((levels / 255) ** 2.2 * 2**-1.5) ** (1 / 2.2) * 255
     assert np.abs(answer - expected).max() <= 0.51
@@ -176,4 +178,4 @@ def test_nonsense_from_the_network_is_refused():
     from tfexposure.errors import UserError
 
     with pytest.raises(UserError, match="not finite"):
-        corrected(picture(20, 20), FakeRunner(offset=np.nan))
+        corrected(picture(20, 20), FakeModel(offset=np.nan))

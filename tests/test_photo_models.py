@@ -15,7 +15,7 @@ from tfexposure.photo.correcting import (
 from tfexposure.photo.io.photo import Photo
 from tfexposure.photo.io.pixel_buffer import PixelBuffer
 from tfexposure.runtime import (
-    runners,
+    open_model,
     tiling,
 )
 
@@ -47,10 +47,10 @@ def picture(height=150, width=211):
     )
 
 
-def corrected(runner, pixels, tile):
+def corrected(model, pixels, tile):
     photo = Photo("test", PixelBuffer.of_array(pixels), "png")
     settings = Settings(force=True, tile=tile)
-    return correct_photo(photo, runner, settings).pixels.array()
+    return correct_photo(photo, model, settings).pixels.array()
 
 
 def reference(pixels):
@@ -67,41 +67,41 @@ def reference(pixels):
 
 @pytest.mark.parametrize("kind", ["saved", "lite"])
 def test_tiled_equals_untiled_with_true_convolutions(kind, request):
-    runner = runners.open_runner(request.getfixturevalue(kind))
-    assert (runner.halo, runner.stride) == (6, 2)
-    assert runner.fixed_size is None and runner.thumbnail is None
+    model = open_model(request.getfixturevalue(kind))
+    assert (model.halo, model.stride) == (6, 2)
+    assert model.fixed_size is None and model.thumbnail is None
     pixels = picture()
-    whole = corrected(runner, pixels, 0).astype(int)
+    whole = corrected(model, pixels, 0).astype(int)
     assert np.abs(whole - reference(pixels)).max() <= 0.51
-    assert np.abs(corrected(runner, pixels, 64) - whole).max() <= 1
+    assert np.abs(corrected(model, pixels, 64) - whole).max() <= 1
 
 
 @pytest.mark.parametrize("kind", ["saved", "lite"])
 def test_several_threads_may_call(kind, request):
     import concurrent.futures
 
-    runner = runners.open_runner(request.getfixturevalue(kind))
+    model = open_model(request.getfixturevalue(kind))
     images = [picture(40 + 2 * n, 60) / np.float32(255) for n in range(8)]
-    alone = [runner.restore(image) for image in images]
+    alone = [model.restore(image) for image in images]
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(runner.restore, images * 4))
+        together = list(pool.map(model.restore, images * 4))
     for one, other in zip(alone * 4, together, strict=True):
         assert np.abs(one - other).max() < 1e-5
 
 
 def test_the_folder_of_versions_is_a_model_too(saved):
-    runner = runners.open_runner(saved.parent)
-    assert runner.halo == 6
+    model = open_model(saved.parent)
+    assert model.halo == 6
 
 
 def test_without_manifest_the_halo_is_cautious(tmp_path):
-    runner = runners.open_runner(photo_models.save_model(tmp_path / "m"))
-    assert (runner.halo, runner.stride) == (112, 16)
+    model = open_model(photo_models.save_model(tmp_path / "m"))
+    assert (model.halo, model.stride) == (112, 16)
 
 
 def test_manifest_without_halo_gets_the_default_networks(tmp_path):
     folder = photo_models.save_model(tmp_path / "m", {"step": 5})
-    assert runners.open_runner(folder).halo == 96
+    assert open_model(folder).halo == 96
 
 
 @pytest.mark.parametrize("lite_file", [False, True])
@@ -110,11 +110,11 @@ def test_thumbnail_goes_with_every_tile(toned, tmp_path, lite_file):
     if lite_file:
         manifest = {"halo": 6, "stride": 2, "thumbnail": 16}
         model = photo_models.save_lite(tmp_path / "m.tflite", toned, manifest)
-    runner = runners.open_runner(model)
-    assert runner.thumbnail == 16
+    model = open_model(model)
+    assert model.thumbnail == 16
     pixels = picture()
-    whole = corrected(runner, pixels, 0).astype(int)
-    assert np.abs(corrected(runner, pixels, 64) - whole).max() <= 1
+    whole = corrected(model, pixels, 0).astype(int)
+    assert np.abs(corrected(model, pixels, 64) - whole).max() <= 1
     mean = (pixels / 255).mean((0, 1))
     assert np.abs(whole - reference(pixels) * mean).max() <= 1.01
 
@@ -139,14 +139,14 @@ def test_fixed_size_lite_file(saved, tmp_path):
     path = photo_models.save_lite(
         tmp_path / "fixed.tflite", tmp_path / "fixed", MANIFEST
     )
-    runner = runners.open_runner(path)
-    assert runner.fixed_size == (64, 64)
+    model = open_model(path)
+    assert model.fixed_size == (64, 64)
     pixels = picture()
-    whole = corrected(runners.open_runner(saved), pixels, 0).astype(int)
-    assert np.abs(corrected(runner, pixels, None) - whole).max() <= 1
+    whole = corrected(open_model(saved), pixels, 0).astype(int)
+    assert np.abs(corrected(model, pixels, None) - whole).max() <= 1
 
 
-def test_run_folder_is_rebuilt_by_serving(tmp_path, monkeypatch):
+def test_run_folder_is_rebuilt(tmp_path, monkeypatch):
     import keras
 
     from tfexposure.paper.generator import UNetGenerator
@@ -157,13 +157,13 @@ def test_run_folder_is_rebuilt_by_serving(tmp_path, monkeypatch):
     generator(np.zeros((1, 32, 32, 3), np.float32))
     (tmp_path / "config.json").write_text("{}")
     monkeypatch.setattr(runs, "load_generator", lambda _: generator)
-    runner = runners.open_runner(tmp_path)
+    model = open_model(tmp_path)
     pixels = picture()
-    whole = corrected(runner, pixels, 0).astype(int)
+    whole = corrected(model, pixels, 0).astype(int)
     inputs = pixels[None].astype(np.float32) / 255
     expected = np.asarray(generator(inputs, training=False))[0] * 255
     assert np.abs(whole - expected).max() <= 1
-    assert np.abs(corrected(runner, pixels, 64) - whole).max() <= 1
+    assert np.abs(corrected(model, pixels, 64) - whole).max() <= 1
 
 
 def test_serving_tile_is_preferred_and_nine_channels_are_made(tmp_path):
@@ -193,17 +193,17 @@ def test_serving_tile_is_preferred_and_nine_channels_are_made(tmp_path):
             "serving_tile": module.tile,
         },
     )
-    runner = runners.open_runner(tmp_path)
-    assert (runner.thumbnail, runner.thumbnail_channels) == (8, 9)
+    model = open_model(tmp_path)
+    assert (model.thumbnail, model.thumbnail_channels) == (8, 9)
     pixels = picture(64, 96)
     pixels[:32] = 255
     values = pixels.astype(np.float32) / 255
     view = values.reshape(16, 4, 16, 6, 3).mean((1, 3))
     share = np.clip((view - 0.97) / 0.025, 0, 1).mean((0, 1))
-    answer = corrected(runner, pixels, 64)
+    answer = corrected(model, pixels, 64)
     assert np.abs(answer - pixels * share).max() <= 1
     halves = [(0, values[:29]), (29, values[29:])]
-    made = thumbnails.make_thumbnail(halves, 64, 96, runner)
+    made = thumbnails.make_thumbnail(halves, 64, 96, model)
     assert made.shape == (8, 8, 9)
     np.testing.assert_allclose(made[..., 6:], view[1::2, 1::2], atol=1e-6)
 
@@ -224,13 +224,13 @@ def test_what_is_no_model_is_refused(tmp_path, name, content, reason):
     elif content is not None:
         path.write_bytes(content)
     with pytest.raises(UserError, match=reason):
-        runners.open_runner(path)
+        open_model(path)
 
 
 def test_broken_saved_model_is_refused(tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"nonsense")
     with pytest.raises(UserError, match="not a SavedModel that loads"):
-        runners.open_runner(tmp_path)
+        open_model(tmp_path)
 
 
 def test_wrong_names_are_named(tmp_path):
@@ -245,13 +245,13 @@ def test_wrong_names_are_named(tmp_path):
         module, str(tmp_path), signatures={"serving_default": module.serve}
     )
     with pytest.raises(UserError, match="it takes x and answers y"):
-        runners.open_runner(tmp_path)
+        open_model(tmp_path)
 
 
 def test_malformed_manifest_is_refused(tmp_path):
     folder = photo_models.save_model(tmp_path / "m", {"halo": "wide"})
     with pytest.raises(UserError, match="halo 'wide'"):
-        runners.open_runner(folder)
+        open_model(folder)
     assert json.loads((folder / "assets.extra" / "manifest.json").read_text())
 
 
@@ -266,7 +266,7 @@ def test_model_of_an_earlier_version_is_refused(tmp_path):
         with pytest.warns(UserWarning, match="Duplicate name"):
             members.writestr("manifest.json", json.dumps(manifest))
     with pytest.raises(UserError, match="old.tflite.*export it again"):
-        runners.open_runner(path)
+        open_model(path)
 
 
 def test_blind_restorer_tile_by_tile(tmp_path, monkeypatch):
@@ -287,16 +287,16 @@ def test_blind_restorer_tile_by_tile(tmp_path, monkeypatch):
             variable.assign(random.normal(0, 0.05, variable.shape))
     (tmp_path / "config.json").write_text("{}")
     monkeypatch.setattr(runs, "load_generator", lambda _: restorer)
-    runner = runners.open_runner(tmp_path)
-    assert runner.thumbnail_channels == 9
+    model = open_model(tmp_path)
+    assert model.thumbnail_channels == 9
     pixels = picture(197, 331)
     pixels[:60] = 255
     inputs = pixels[None].astype(np.float32) / 255
     expected = np.asarray(restorer(inputs, training=False))[0] * 255
-    guided = corrected(runner, pixels, None).astype(int)
+    guided = corrected(model, pixels, None).astype(int)
     assert np.abs(guided - expected).max() <= 1
-    runner.guide_spec = None
-    whole = corrected(runner, pixels, 0).astype(int)
+    model.grid_spec = None
+    whole = corrected(model, pixels, 0).astype(int)
     assert np.abs(whole - expected).max() <= 1
-    assert np.abs(corrected(runner, pixels, 64) - whole).max() <= 1
+    assert np.abs(corrected(model, pixels, 64) - whole).max() <= 1
     assert np.abs(whole - pixels).max() > 10

@@ -1,4 +1,4 @@
-"""A generator as a pure function over plain variables, ready for export."""
+"""A generator as pure functions over plain variables, ready for export."""
 
 import dataclasses
 from collections.abc import Callable
@@ -17,49 +17,53 @@ from tfexposure.blind import (
 )
 from tfexposure.paper.field_of_view import tile_halo
 from tfexposure.paper.generator import UNetGenerator
+from tfexposure.runtime.coefficient_grid import GridSpec
 from tfexposure.runtime.folding import fold
 
 
 @dataclasses.dataclass(frozen=True)
-class Network:
-    """What the exports need to know of a generator.
+class Graph:
+    """A generator's functions of tensors; what `KerasModel` runs.
 
     Attributes:
         restore: function of a window, float32 (N, h, w, 3) in [0, 1], and of
-            the tensors of `look`; answers the window, restored.
+            the tensors of `encode_photo`; answers the window, restored.
         variables: list of tf.Variable the functions read.
         stride: windows start at multiples of it, in pixels.
         halo: pixels around a window on which its inner pixels depend, or None
             if they depend on all of the photo, so that tiles do not join.
-        thumbnail: shape (T, T, channels) of the small copy of the whole photo
-            that the network looks at first, or None.
-        shrink: function of whole photos, float32 (N, H, W, 3) in [0, 1], to
-            their thumbnails.
-        look: function of thumbnails to the tuple of what `restore` needs.
-        field: function like `restore`, of a photo at reduced size, to the
-            coefficients that correct it at full size; or None.
-        notes: dict of further entries for the manifest.
+        thumbnail_shape: (T, T, channels) of the small copy of the whole photo
+            that the network takes first, or None.
+        make_thumbnail: function of whole photos, float32 (N, H, W, 3) in
+            [0, 1], to their thumbnails.
+        encode_photo: function of thumbnails to what `restore` needs: slopes
+            (N, pieces) of the tone curve, and embedding (N, n).
+        affine_coefficients: function like `restore`, of a photo at reduced
+            size, to what corrects it at full size, (N, h', w', 13); or None.
+        grid_spec: `GridSpec`, how these are applied.
+        clip_share: see `KerasModel`.
     """
 
     restore: Callable
     variables: list
     stride: int
     halo: int | None
-    thumbnail: tuple | None = None
-    shrink: Callable | None = None
-    look: Callable | None = None
-    field: Callable | None = None
-    notes: dict = dataclasses.field(default_factory=dict)
+    thumbnail_shape: tuple | None = None
+    make_thumbnail: Callable | None = None
+    encode_photo: Callable | None = None
+    affine_coefficients: Callable | None = None
+    grid_spec: GridSpec | None = None
+    clip_share: tuple | None = None
 
     def restore_tile(self, image, thumbnail=None):
         """Restores a window, given its photo's thumbnail if it needs one."""
-        if self.look is None:
+        if not self.thumbnail_shape or self.encode_photo is None:
             return self.restore(image)
-        return self.restore(image, *self.look(thumbnail))
+        return self.restore(image, *self.encode_photo(thumbnail))
 
 
-def network_of(generator, shuffle: bool = True) -> Network:
-    """Returns the folded `Network` of a generator.
+def graph_of(generator, shuffle: bool = True) -> Graph:
+    """Returns the folded `Graph` of a generator.
 
     Args:
         generator: `UNetGenerator` or `BlindRestorer`, built.
@@ -95,7 +99,7 @@ def _unet(generator, shuffle):
     if folded.upsampling == "resize":
         for block in folded.upsamplers:
             block.convolution = _restating_channels(block.layer)
-    return Network(
+    return Graph(
         restore=lambda image: folded(image, training=False),
         variables=list(variables.values()),
         stride=folded.stride,
@@ -105,24 +109,17 @@ def _unet(generator, shuffle):
 
 
 def _blind(restorer):
-    return Network(
+    return Graph(
         restore=restorer.restore,
         variables=[v.value for v in restorer.weights],
         stride=restorer.multiple,
         halo=restorer.halo,
-        thumbnail=(THUMBNAIL_SIZE, THUMBNAIL_SIZE, THUMBNAIL_CHANNELS),
-        shrink=restorer.thumbnail,
-        look=restorer.encode_photo,
-        field=restorer.affine_coefficients,
-        # For clients that make the thumbnail, and apply the field, themselves.
-        notes={
-            "clip_share": [SHARE_FROM, SHARE_TO],
-            "guide": {
-                "knots": KNOTS,
-                "clip": list(restorer.clip),
-                "lift": restorer.lift,
-            },
-        },
+        thumbnail_shape=(THUMBNAIL_SIZE, THUMBNAIL_SIZE, THUMBNAIL_CHANNELS),
+        make_thumbnail=restorer.thumbnail,
+        encode_photo=restorer.encode_photo,
+        affine_coefficients=restorer.affine_coefficients,
+        grid_spec=GridSpec(tuple(KNOTS), tuple(restorer.clip), restorer.lift),
+        clip_share=(SHARE_FROM, SHARE_TO),
     )
 
 

@@ -1,0 +1,88 @@
+"""Models on a TensorFlow Serving server."""
+
+import io
+import urllib.parse
+
+import numpy as np
+from PIL import Image
+
+from tfexposure.errors import UserError
+from tfexposure.runtime.model import Model
+from tfexposure.runtime.server_clients import CLIENTS
+
+# Scheme of an address -> protocol.
+_SCHEMES = {"grpc": "grpc", "http": "rest", "https": "rest"}
+
+
+class ServerModel(Model):
+    """Restores by asking a server, which tiles by itself.
+
+    Args:
+        client: has `restore(bytes) -> bytes` of encoded pictures, and a name
+            for errors, `server`.
+    """
+
+    halo = 0
+    stride = 1
+    # It wants whole photos: a model may judge each by all of its pixels.
+    exact_tiles = False
+
+    def __init__(self, client):
+        self._client = client
+
+    def restore(self, image, thumbnail=None):
+        pixels = np.rint(image * 255).astype(np.uint8)
+        buffer = io.BytesIO()
+        # Without loss, and quick to make.
+        Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+        reply = self._client.restore(buffer.getvalue())
+        try:
+            with Image.open(io.BytesIO(reply)) as picture:
+                restored = np.asarray(picture.convert("RGB"))
+        except OSError as error:
+            raise UserError(
+                f"{self._client.server}: answered no readable picture"
+            ) from error
+        if restored.shape != pixels.shape:
+            raise UserError(
+                f"{self._client.server}: answered a picture of shape "
+                f"{restored.shape} to one of {pixels.shape}"
+            )
+        return restored.astype(np.float32) / np.float32(255)
+
+
+def is_address(model):
+    """Says whether a model is named by a server's address."""
+    scheme, separator, _ = str(model).partition("://")
+    return bool(separator) and scheme in _SCHEMES
+
+
+def open_address(address):
+    """Opens the model that an address names.
+
+    Args:
+        address: `SCHEME://HOST:PORT/NAME[/VERSION]`; `grpc`, or `http` and
+            `https` for REST.
+
+    Returns:
+        `ServerModel`.
+
+    Raises:
+        UserError: if the address is malformed or its client is not installed.
+    """
+    parts = urllib.parse.urlsplit(str(address))
+    name, *version = parts.path.strip("/").split("/")
+    numbered = not version or (len(version) == 1 and version[0].isdigit())
+    if not parts.netloc or not name or not numbered:
+        raise UserError(
+            f"--model={address}: expected SCHEME://HOST:PORT/NAME or "
+            "SCHEME://HOST:PORT/NAME/VERSION, the version a number"
+        )
+    is_grpc = parts.scheme == "grpc"
+    return ServerModel(
+        CLIENTS[_SCHEMES[parts.scheme]](
+            parts.netloc if is_grpc else f"{parts.scheme}://{parts.netloc}",
+            name,
+            int(version[0]) if version else None,
+        )
+    )
