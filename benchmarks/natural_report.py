@@ -371,9 +371,10 @@ All baselines and targets: [results/natural.md](results/natural.md).
 
 ## Making
 
-`trainers/train_device.py` with the settings recorded in
-`tfexposure/pretrained/{name}.json`; [research.md](research.md) has the
-story, [gpu.md](gpu.md) says how to go on.
+An earlier trainer, with the settings recorded in
+`tfexposure/pretrained/{name}.json`; `configs/blind.flags` has them for
+`trainers/train_gan.py`. [research.md](research.md) has the story,
+[gpu.md](gpu.md) says how to go on.
 """
 
 
