@@ -20,18 +20,12 @@ from pathlib import Path
 
 from absl import app, flags
 
-from tfexposure import (
-    pretrained,
-    quiet,
-)
+from tfexposure import pretrained, quiet
 from tfexposure.config import RunDir
 from tfexposure.errors import UserError
 from tfexposure.layers import constructor_arguments
 from tfexposure.storage import to_json, write_atomically
-from tfexposure.weights import (
-    pack_weights,
-    read_weights,
-)
+from tfexposure.weights import pack_weights, read_weights
 
 _RUN_DIR = flags.DEFINE_multi_string(
     "run_dir", None, "Folders of the runs.", required=True

@@ -10,21 +10,11 @@ from PIL import Image, ImageCms
 import tfexposure
 from tfexposure.errors import UserError
 from tfexposure.photo import inspection
-from tfexposure.photo.correcting import (
-    FEATHER,
-    Settings,
-    correct_photo,
-)
-from tfexposure.photo.io import (
-    colour,
-    decode,
-)
+from tfexposure.photo.correcting import FEATHER, Settings, correct_photo
+from tfexposure.photo.io import colour, decode
 from tfexposure.photo.io.photo import Photo
 from tfexposure.photo.io.pixel_buffer import PixelBuffer
-from tfexposure.runtime import (
-    thumbnails,
-    tiling,
-)
+from tfexposure.runtime import thumbnails, tiling
 
 
 def noise(height, width, channels=3, dtype=np.uint8, seed=0):

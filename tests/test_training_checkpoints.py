@@ -8,10 +8,7 @@ import pytest
 import training_support as support
 
 from tfexposure.errors import UserError
-from tfexposure.training.checkpoints import (
-    Checkpoints,
-    existing_checkpoints,
-)
+from tfexposure.training.checkpoints import Checkpoints, existing_checkpoints
 from tfexposure.training.state import create_state
 
 pytestmark = pytest.mark.tf_only

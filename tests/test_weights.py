@@ -10,11 +10,7 @@ from keras import layers, ops
 
 from tfexposure import pretrained
 from tfexposure.errors import UserError
-from tfexposure.weights import (
-    named_weights,
-    pack_weights,
-    read_weights,
-)
+from tfexposure.weights import named_weights, pack_weights, read_weights
 
 
 class Network(keras.Model):

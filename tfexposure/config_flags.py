@@ -4,11 +4,7 @@ import dataclasses
 
 from absl import flags
 
-from tfexposure.config import (
-    SECTIONS,
-    TASKS,
-    Config,
-)
+from tfexposure.config import SECTIONS, TASKS, Config
 
 _DEFINE = {
     bool: flags.DEFINE_boolean,

@@ -15,10 +15,7 @@ import sys
 from absl import app, flags
 
 from tfexposure import config_flags
-from tfexposure.errors import (
-    Interrupted,
-    UserError,
-)
+from tfexposure.errors import Interrupted, UserError
 
 EXIT_INTERRUPTED = 75  # EX_TEMPFAIL of sysexits.h: try again
 

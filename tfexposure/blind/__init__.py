@@ -27,11 +27,7 @@ from tfexposure.blind.global_encoder import (
 )
 from tfexposure.blind.local_unet import LocalUNet
 from tfexposure.blind.restorer import BlindRestorer
-from tfexposure.blind.tone_curve import (
-    KNOTS,
-    clip_mask,
-    tone_curve,
-)
+from tfexposure.blind.tone_curve import KNOTS, clip_mask, tone_curve
 from tfexposure.imaging.thumbnail import (
     SHARE_FROM,
     SHARE_TO,

@@ -3,15 +3,9 @@
 import keras
 from keras import layers, ops
 
-from tfexposure.blind.camera_statistics import (
-    camera_statistics,
-    histograms,
-)
+from tfexposure.blind.camera_statistics import camera_statistics, histograms
 from tfexposure.blind.local_unet import conv
-from tfexposure.blind.tone_curve import (
-    KNOTS,
-    clip_mask,
-)
+from tfexposure.blind.tone_curve import KNOTS, clip_mask
 from tfexposure.layers import register
 
 # How sharply the mixture goes over from one expert to the other

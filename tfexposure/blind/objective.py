@@ -8,11 +8,7 @@ import dataclasses
 
 from keras import ops
 
-from tfexposure.blind import (
-    camera,
-    thumbnails_of,
-    tone_curve,
-)
+from tfexposure.blind import camera, thumbnails_of, tone_curve
 from tfexposure.imaging.luminance import LUMINANCE_WEIGHTS
 from tfexposure.losses import (
     least_squares_discriminator_loss,

@@ -5,10 +5,7 @@ import math
 import keras
 from keras import ops
 
-from tfexposure.blind.global_encoder import (
-    CurveExpert,
-    MixtureOfCurves,
-)
+from tfexposure.blind.global_encoder import CurveExpert, MixtureOfCurves
 from tfexposure.blind.local_unet import (
     LIFT,
     MATRIX_ROWS,
@@ -16,20 +13,13 @@ from tfexposure.blind.local_unet import (
     LocalUNet,
     enlarge,
 )
-from tfexposure.blind.tone_curve import (
-    clip_mask,
-    tone_curve,
-    white_mask,
-)
+from tfexposure.blind.tone_curve import clip_mask, tone_curve, white_mask
 from tfexposure.imaging.thumbnail import (
     THUMBNAIL_CHANNELS,
     THUMBNAIL_SIZE,
     thumbnails_of,
 )
-from tfexposure.layers import (
-    pad_to_multiple,
-    register,
-)
+from tfexposure.layers import pad_to_multiple, register
 
 # Exponent of eq. (10), from light to display values.
 _GAMMA = 2.2

@@ -10,10 +10,7 @@ import time
 from tfexposure.config import RunDir
 from tfexposure.data import packed
 from tfexposure.data.packed import ArrayPhotos, Batches
-from tfexposure.errors import (
-    Interrupted,
-    UserError,
-)
+from tfexposure.errors import Interrupted, UserError
 from tfexposure.storage import write_atomically
 from tfexposure.training import validation
 from tfexposure.training.checkpoints import Checkpoints

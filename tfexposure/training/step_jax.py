@@ -17,10 +17,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from tfexposure.data.packed import Batches
 from tfexposure.layers import update_spectral_norms
-from tfexposure.training.state import (
-    network_variables,
-    optimizer_variables,
-)
+from tfexposure.training.state import network_variables, optimizer_variables
 
 
 class JaxBackend:
