@@ -1,4 +1,4 @@
-"""Tiny generators in every form that `open_model` opens, for the tests of `photo`."""
+"""Tiny generators in every form that `open_model` opens."""
 
 import json
 import pathlib

@@ -4,7 +4,10 @@ import argparse
 import pathlib
 import sys
 
-from tfexposure.errors import UserError
+from tfexposure.errors import (
+    UsageError,
+    UserError,
+)
 from tfexposure.photo import (
     batch,
     report,
@@ -165,7 +168,7 @@ def main(args):
         args.stops,
     )
     if args.quality is not None and not 1 <= args.quality <= 100:
-        raise ValueError(
+        raise UsageError(
             f"--quality should lie in [1, 100]. Received: {args.quality}"
         )
     output = batch.Output(

@@ -11,6 +11,7 @@ from tfexposure.imaging.exposure import (
     get_response,
     overexpose,
 )
+from tfexposure.imaging.files import read_rgb
 from tfexposure.runtime.lite import LiteModel
 from tfexposure.storage import list_photos
 
@@ -36,12 +37,8 @@ def read_examples(folder, side: int, limit: int = 64) -> list:
     images = []
     for index in range(min(len(names), limit)):
         path = Path(folder, names[int(index * step)])
-        try:
-            with Image.open(path) as photo:
-                photo = ImageOps.exif_transpose(photo).convert("RGB")
-                photo = ImageOps.fit(photo, (side, side), Image.LANCZOS)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path}: not a readable photo: {error}") from error
+        photo = Image.fromarray(read_rgb(path))
+        photo = ImageOps.fit(photo, (side, side), Image.LANCZOS)
         images.append(np.asarray(photo, "float32")[None] / np.float32(255))
     return images
 
