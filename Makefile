@@ -1,6 +1,6 @@
 # make demo   the whole product once, on the sample photos
 # make test   all tests
-# make lint   ruff, as CI runs it
+# make lint   ruff and mypy, as CI runs them
 # make test-beam  the tests of curation on Apache Beam
 #
 # Each sets up what it needs in .venv; running it again is quick and safe.
@@ -38,6 +38,7 @@ test-beam:
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .

@@ -19,6 +19,7 @@ DATA = ["tensorflow-datasets>=4.9.7"]
 JAX = ["jax>=0.6"]
 DEV = [
     "hypothesis>=6",
+    "mypy>=1.18",
     # The reference for 16-bit PNG; tifffile comes with scikit-image.
     "pypng>=0.20220715",
     "pytest>=8",
@@ -63,7 +64,7 @@ setup(
         "heic": HEIC,
         "lite": LITE,
         "data": DATA,
-        # Needs no TensorFlow and pins Pillow below 13: BUILD_NOTES.md, "Beam".
+        # Needs no TensorFlow, and pins Pillow below 13: an environment apart.
         "beam": ["apache-beam>=2.60", "google-crc32c>=1.5"],
         # For gRPC also tensorflow-serving-api, by hand and with --no-deps: it
         # asks for the package `tensorflow`; see docs/serving.md.

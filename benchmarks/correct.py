@@ -27,7 +27,7 @@ import numpy as np
 from PIL import Image
 
 import tfexposure
-from tfexposure.photo import batch
+from tfexposure.photo import batch, jobs
 from tfexposure.photo.correcting import Settings
 from tfexposure.runtime import tiling
 from tfexposure.runtime.opening import open_model
@@ -62,11 +62,11 @@ def product(model, folder, target):
     """The tool itself, on a photo or a folder."""
     model, base = load(model)
     start = time.perf_counter()
-    jobs = batch.find_jobs(folder, target, batch.Output(overwrite=True))
+    found = jobs.find_jobs([folder], target, batch.Output(overwrite=True))
     work = batch.Batch(
         model, Settings(force=True), batch.Output(overwrite=True)
     )
-    results = work.run(jobs)
+    results = work.run(found)
     seconds = time.perf_counter() - start
     errors = [result.error for result in results if result.error]
     if errors:

@@ -29,6 +29,7 @@ from tfexposure.data.sources import (
     FilePhotos,
     open_photos,
 )
+from tfexposure.imaging import exposure
 
 _SOURCE = flags.DEFINE_string("source", None, "Photos.", required=True)
 _CROP = flags.DEFINE_integer("crop_size", 256, "Side of the crops, in pixels.")
@@ -114,12 +115,10 @@ def _pillow_pair(file, random):
     crop = crop.resize((_CROP.value, _CROP.value), Image.BILINEAR)
     if random.random() < 0.5:
         crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    target = np.asarray(crop, np.float32)
-    target += random.random(target.shape, np.float32) - np.float32(0.5)
-    target = np.clip(target / 255, 0, 1)
-    light = np.minimum(target ** np.float32(2.2), _TAU) / np.float32(_TAU)
-    overexposed = light ** np.float32(1 / 2.2)
-    return np.floor(overexposed * 255 + np.float32(0.5)) / 255, target
+    target = np.asarray(crop, np.float32) / 255
+    noise = random.random(target.shape, np.float32) - np.float32(0.5)
+    target = exposure.dequantize(target, noise)
+    return exposure.quantize(exposure.overexpose(target, _TAU)), target
 
 
 def _images_per_second(batches):

@@ -14,6 +14,8 @@ import pathlib
 import numpy as np
 from PIL import Image
 
+from tfexposure.data.well_exposed import Rules, is_well_exposed
+from tfexposure.imaging import exposure
 from tfexposure.photo import inspection
 from tfexposure.photo.io import colour
 
@@ -31,17 +33,15 @@ def features(levels):
 
 
 def overexpose(levels, stops, random):
-    """Eq. (10) in NumPy, dequantised before the clip."""
-    values = levels + random.uniform(-0.5, 0.5, levels.shape)
-    light = np.clip(values / 255, 0, 1) ** 2.2 * 2.0**stops
-    return np.rint(np.minimum(light, 1) ** (1 / 2.2) * 255).astype(np.uint8)
+    """Eq. (10) on 8-bit levels, dequantised before the clip."""
+    noise = random.uniform(-0.5, 0.5, levels.shape)
+    values = exposure.dequantize(levels / 255, noise)
+    exposed = exposure.overexpose(values, 2.0**-stops)
+    return np.rint(exposed * 255).astype(np.uint8)
 
 
-def is_usable(levels, limit):
-    brightest = levels.max(-1)
-    return (brightest >= 250).mean() <= limit and (
-        brightest <= 5
-    ).mean() <= 0.02
+def is_usable(levels, max_bright):
+    return is_well_exposed(levels, Rules(max_bright=max_bright, max_dark=0.02))
 
 
 def fit(paths, random):

@@ -1,4 +1,4 @@
-"""Fits the two constants of `evaluation.baselines`; says how well they do.
+"""Fits the constants of `evaluation.baselines`; says how well they do.
 
     python benchmarks/fit_blind_baseline.py --fit=ccby.jsonl --test=scenes.jsonl
 
@@ -6,6 +6,10 @@ Each kept photo of the `fit` manifest is overexposed several times with tau
 log-uniform in [0.1, 1]; stops are regressed on the square roots of the
 clipped shares, without a constant term. The `test` manifest then tells the
 error in stops and in the gain of display values.
+
+The third constant says where the values above a clip lie: their mean over the
+photos of `fit`, as a share of the way from the clip to white, averaged over
+the clips of tau from 0.1 to 1.
 """
 
 import numpy as np
@@ -16,6 +20,7 @@ from PIL import Image
 from tfexposure.data.manifest import kept_photos
 from tfexposure.evaluation import baselines
 from tfexposure.imaging import exposure
+from tfexposure.imaging.transfer_curves import GAMMA_2_2
 
 _FIT = flags.DEFINE_string("fit", None, "Manifest to fit on.", required=True)
 _TEST = flags.DEFINE_string("test", None, "Manifest to test on.", required=True)
@@ -33,13 +38,18 @@ def main(argv):
     used = (baselines.STOPS_PER_ROOT_ANY, baselines.STOPS_PER_ROOT_ALL)
     print(f"in use: {used[0]} and {used[1]}")
 
+    for name, manifest in (("fit", _FIT.value), ("test", _TEST.value)):
+        print(f"fill on {name}: {_fill(manifest):.2f}")
+    print(f"in use: {baselines.FILL}")
+
     shares, stops = _measure(_TEST.value, seed=1)
     for name, guess in (
         ("fitted", np.sqrt(shares) @ weights),
         ("in use", np.sqrt(shares) @ used),
         ("constant", np.full_like(stops, fit_stops.mean())),
     ):
-        gain_error = np.abs(2 ** (-guess / 2.2) - 2 ** (-stops / 2.2)).mean()
+        gains = [GAMMA_2_2.from_linear(2.0**-value) for value in (guess, stops)]
+        gain_error = np.abs(gains[0] - gains[1]).mean()
         print(
             f"{name:>8}: error {np.abs(guess - stops).mean():.3f} stops, "
             f"{gain_error:.3f} in gain, N = {len(stops)}"
@@ -62,6 +72,22 @@ def _measure(manifest, seed):
             shares.append([float(ops.sum(value)) for value in pair])
             stops.append(-np.log2(tau))
     return np.array(shares), np.array(stops)
+
+
+def _fill(manifest):
+    counts = np.zeros(256)
+    for _, path in kept_photos(manifest):
+        with Image.open(path) as photo:
+            levels = np.asarray(photo.convert("RGB"))
+        counts += np.bincount(levels.ravel(), minlength=256) / levels.size
+    values = np.arange(256) / 255
+    taus = _LEAST_TAU ** np.linspace(0.02, 1, 50)
+    clips = ops.convert_to_numpy(exposure.GAMMA_2_2.encode(taus))
+    means = [
+        np.average(values[values >= clip], weights=counts[values >= clip])
+        for clip in clips
+    ]
+    return np.mean((means - clips) / (1 - clips))
 
 
 if __name__ == "__main__":

@@ -71,6 +71,7 @@ def measure(threads):
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     from tfexposure import runtime, serving
+    from tfexposure.metrics import decibels
     from tfexposure.serving import scoring
 
     generator = _generator()
@@ -98,7 +99,9 @@ def measure(threads):
                 rows[name] = {
                     "ms": round(1000 * median, 2),
                     "least_ms": round(1000 * min(values), 2),
-                    "psnr_db": round(-10 * np.log10(max(error, 1e-15)), 1),
+                    "psnr_db": round(
+                        float(decibels(error, scoring.FLOAT_CAP)), 1
+                    ),
                     # Of float32 operations, whatever the precision.
                     "share_of_peak": round(flops * side**2 / median / peak, 3),
                 }

@@ -17,6 +17,7 @@ from PIL import Image
 
 import tfexposure
 from tfexposure import pretrained
+from tfexposure.imaging.exposure import quantize
 from tfexposure.imaging.luminance import LUMINANCE_WEIGHTS
 from tfexposure.runtime.opening import open_model
 
@@ -91,9 +92,6 @@ def main(_):
         _RESULTS.format(
             tables=tables,
             command=_COMMAND.value,
-            half_step=pretrained.manifest("tau_half")["step"],
-            paper_step=pretrained.manifest("paper")["step"],
-            random_step=pretrained.manifest("paper_random")["step"],
         ),
         encoding="utf-8",
     )
@@ -237,8 +235,7 @@ def _show(path):
         top = (photo.height - 3 * height) // 2
         photo = photo.crop((left, top, left + 3 * width, top + 3 * height))
         good = np.asarray(photo).astype("float32") / 255
-        light = np.minimum(good**2.2, tau) / tau
-        bright = np.rint(light ** (1 / 2.2) * 255).astype("float32") / 255
+        bright = quantize(tfexposure.overexpose(good, tau))
         restored = tfexposure.correct(bright, model=model)
         for place, image in enumerate((bright, restored, good)):
             tile = Image.fromarray(np.rint(image * 255).astype("uint8"))
@@ -259,124 +256,65 @@ python benchmarks/natural_report.py --work=WORK \\
     --samples=../shared/photos/samples
 ```
 
-It was trained in stages, each begun with the one before, on one or two CPU
-cores (45 images/s with crops of 128 pixels, 30 with 192, 100 for the curve
-alone, 57 for the judge alone; settings of the last stage in `natural.json`):
+It was trained in stages on one or two CPU cores, each begun with the one
+before; the settings of the last stage are in
+`tfexposure/pretrained/natural.json`. [research.md](../research.md) has all
+stages with their logs, what was tried on the way, and the figures of the
+weights that shipped before.
 
-1. everything, 11,285 steps ([log](training/natural-1.jsonl)); the recipe was
-   steered by hand
-2. with a discriminator, and values near white lifted, 1,796
-   ([log](training/natural-2.jsonl))
-3. lights put into the photos, 2,750 ([log](training/natural-3.jsonl))
-4. with the local network of `tau_half`, since its own was dead but for its
-   first level, 2,000 ([log](training/natural-4.jsonl))
-5. crops of 192 pixels, 4,813 ([log](training/natural-5.jsonl))
-6. from 4: camera photos metered, the curve alone, 3,628
-   ([log](training/natural-6.jsonl))
-7. the same with brighter scenes, 2,860 ([log](training/natural-7.jsonl))
-8. from the mean of 6 and 7, scenes between theirs, the curve alone, 9,107
-   ([log](training/natural-8.jsonl))
-9. the same from the mean of 6 and 7 and the local network of 5, everything,
-   3,353 ([log](training/natural-9.jsonl))
-10. from 9, its curve from the mean of 8 and 9, lights in camera photos only,
-    everything, 3,600, twice ([log](training/natural-10.jsonl),
-    [log](training/natural-11.jsonl))
-11. from a mean of 8 to 10, the paper's photos more often (`gamma_share` 0.47
-    and `untouched` 0.25; 0.52 and 0.2), the curve alone, 8,000, twice
-    ([log](training/natural-12.jsonl), [log](training/natural-13.jsonl))
+`tau_half` is the same network for the paper's task: it knows that tau is 0.5.
+`paper` and `paper_random` are the paper's generator of width 32, for tau 0.5
+and for random tau. They were trained for half an hour and for 80 minutes more
+on one core: what they reach says nothing about what 30 hours of a GPU would.
 
-12. a mean of 9 to 11 shipped before these weights: its local network is that
-    of 9 (once) and both of 10 (twice each), its curve that of 9 and both of 10
-    (once), of 8 and both of 11 (twice). From there, the curve alone, without
-    dropout, at 4e-4: on the paper's photos alone, `untouched` 0.15, 2,200 steps
-    ([log](training/natural-14.jsonl)), and on camera photos alone, `untouched`
-    0.1, 2,500 ([log](training/natural-15.jsonl))
-13. from the same beginning, a judge that tells the two, at 5e-4, 5,600 steps
-    ([log](training/natural-16.jsonl)), and everything once more for the local
-    network, `gamma_share` 0.45 and `highlight` 0.04, at 2e-4, 2,026
-    ([log](training/natural-17.jsonl))
-14. put together by hand from 12 and 13, everything, batches of 16, 6 crops of
-    192, at 2e-4, `adversarial` 0.1, `chroma` 0.6, 3,400, twice
-    ([log](training/natural-18.jsonl), seed 51, and
-    [log](training/natural-19.jsonl), seed 52, `highlight` 0.15 and
-    `distribution` 0.5)
-15. from the mean of both of 14, the judge alone (`--judge_only`), which looks
-    at statistics of single pixels from here on: its first dense layer was
-    widened by zeros; batches of 32, at 1e-3, 5,200, seed 61
-    ([log](training/natural-20.jsonl))
-16. from there, photos packed with the pixels they have, views of 320 pixels,
-    40 images/s, the same, 3,150 of 3,600, seed 72
-    ([log](training/natural-21.jsonl))
-17. from there, the judge without some of the statistics (their mean went into
-    its bias), at 6e-4, 951, twice ([log](training/natural-22.jsonl), seed 73,
-    and [log](training/natural-23.jsonl), seed 74)
-
-What ships is the mean of both of 17, by `export/export_pretrained.py`; all but
-the judge is the mean of both of 14. Curves and judge were networks of their own
-in 12 and 13, the judge's script is gone; `train_device.py` trains all three at
-once, as in 14, with crops or without (`--crops=0`).
-[BUILD_NOTES.md](../../BUILD_NOTES.md) says why, and what else was tried.
-
-`tau_half` is the same network for the paper's task: it knows that tau is 0.5,
-so its curve is exact and only clipped pixels are its own. Its local network was
-begun anew and is alive: {half_step} steps of 8 photos, half an hour on one core
-([log](training/tau_half.jsonl)). `paper` is the paper's generator of width 32
-with its GAN: {paper_step} steps of 4 photos of 128 pixels, half an hour on one
-core, VGG-19 in the last third of the steps alone. `paper_random` went on from
-there at random tau: {random_step} steps of 8 photos, the last 986 of 4 with
-VGG-19, 80 minutes. What they reach says nothing about what 30 hours of a GPU
-would.
-
-`natural` is `tfexposure correct` as it is used: it leaves photos alone of which
-hardly a pixel is clipped, and mixes the answer in by a share where few are.
-`natural-forced` is the same with `--force`: the network's answer in full.
+`natural` is `tfexposure correct` as it is used: it leaves photos alone where
+hardly a pixel is clipped, and mixes only a share of the answer in where few
+are. `natural-forced` is the same with `--force`: the network's answer in full.
 `natural-told` is told that the light was doubled (`--stops=1`), as the oracles
-are told tau. PSNR in dB; "clipped" over pixels where a channel is clipped,
-"mean given" after scaling to the original's mean luminance. The rows *target*
-are what the model is meant to reach on other, held-out photos; where `natural`
-is below, it misses the target here. (On those other photos the classical
-methods score otherwise: `blind_fill` 27.1 dB at tau 0.5 and 27.7 at random tau
-with JPEG.)
+are told tau. PSNR is in dB. "Clipped" counts pixels where a channel is
+clipped; "mean given" is after scaling to the original's mean luminance. The
+rows *target* are what the model is meant to reach on other, held-out photos:
+where `natural` is below, it misses the target here. On those other photos the
+classical methods score otherwise: `blind_fill` has 27.1 dB at tau 0.5 and 27.7
+at random tau with JPEG.
 
 {tables}
 
 Against `blind_fill` on the same photos `natural` is ahead by 2.2 dB at tau 0.5,
 2.7 at random tau with JPEG, 2.2 at tau 0.2, and on the brackets by 2.3 (4.8
-after the best gain); on the photos that the targets are for, the targets are
+after the best gain). On the photos that the targets are for, the targets are
 0.9, 1.3, 2.0 and 2.0 (4.5) above it. Told tau, `tau_half` is 3.7 dB ahead of
 the constant fill, where 0.6 are wanted, and above the target on these photos as
-well. Of the sample photos the 11 with at most 5 % of their pixels clipped
-change by 2.0 of 255 on average (by hand).
+well. The 11 sample photos with at most 5 % of their pixels clipped change by
+2.0 of 255 on average (by hand).
 
-The weights before these, whose judge saw no statistics of single pixels, had
-25.9, 28.3, 21.9 and 21.8 (25.9) dB in the same places, SSIM at random tau with
-JPEG 0.962, and changed the well-exposed originals by 1.66 of 255; in full
-(`--force`) 26.1, 28.2, 21.9 and 22.2 (26.2). Those before, with one curve for
-both kinds of photos: 25.7, 27.0, 21.6 and 21.1 (25.1).
+What misses its target on these photos:
 
-What misses on these photos: real brackets, by 0.6 dB (0.6 after the best gain),
-beside the best learned peer's published 21.8 / 26.1 dB, which were measured on
-other brackets, on which `blind_fill` has 20.5 / 22.0 and not 19.6 / 21.1; tau
-0.5 by 1.6 and random tau with JPEG by 0.7 dB, where `blind_fill` has 3.0 and
-2.1 dB less than there; whites, which are right on average (but at tau 0.2) and
-off by 0.06 to 0.09 in the single photo: those of the originals vary as much
-(0.06 around their median, 0.94), and no line through the restored whites comes
-nearer than 0.061 at tau 0.5, 0.054 at random tau with JPEG (least squares, by
-hand). Met are tau 0.2, and at random tau clipped pixels, the mean given and
+- Real brackets, by 0.6 dB (0.6 after the best gain). The best learned peer's
+  published 21.8 / 26.1 dB were measured on other brackets, on which
+  `blind_fill` has 20.5 / 22.0 and not 19.6 / 21.1. In full the brackets reach
+  22.7 dB: what leaves good photos alone leaves some of them alone, too.
+- tau 0.5 by 1.6 dB and random tau with JPEG by 0.7 dB. `blind_fill` has 3.0 and
+  2.1 dB less here than on the targets' photos.
+- Whites. They are right on average (but at tau 0.2) and off by 0.06 to 0.09 in
+  the single photo. Those of the originals vary as much (0.06 around their
+  median, 0.94), and no line through the restored whites comes nearer than
+  0.061 at tau 0.5, 0.054 at random tau with JPEG (least squares, by hand).
+
+Met are tau 0.2, and at random tau clipped pixels, the mean given and
 histograms. The chroma error inside clipped areas is below the untouched
-photo's everywhere; one in eight well-exposed photos is changed, by 14 of 255 on
-average. In full the brackets reach 22.7 dB: what leaves good photos alone
-leaves some of them alone, too.
+photo's everywhere. One in eight well-exposed photos is changed, by 14 of 255 on
+average.
 
 By eye, on 36 real brackets through the tool and the samples: no checkerboard,
 no grey veil, whites near white, skies with a gradient, contrast and depth as in
-the well-exposed frame; but wide blown areas have no detail, a lamp's glow ends
-in a faint ring or a pale lilac cloud, cream walls that are blown become white
-patches with a pink edge, warm ones (the drum) a little pink, and 6 of 67
-frames, of which hardly a pixel is clipped, are left as they are.
+the well-exposed frame. But wide blown areas have no detail, and a lamp's glow
+ends in a faint ring or a pale lilac cloud. Blown cream walls become white
+patches with a pink edge, warm ones (the drum) a little pink. 6 of 67 frames, of
+which hardly a pixel is clipped, are left as they are.
 
-All these choices, of the recipe, of the weights in the mean and of what is
-left alone, were made by looking at these photos: other photos may score lower.
+The recipe, the weights in the mean and the limits of what is left alone were
+all chosen by looking at these photos: other photos may score lower.
 
 ![Overexposed, restored, original](natural.jpg)
 
@@ -395,7 +333,7 @@ weights `{sha256}`; {date}.
 ## What it does
 
 Blindly gives an overexposed photo a natural exposure. From a thumbnail of the
-whole photo it judges whether a camera's curve or a plain clip made it, and
+whole photo it tells whether a camera's curve or a plain clip made it, and
 chooses one rising tone curve; the curve alone makes every channel value below
 0.7 of white, so nothing is invented there. From there on a local network may
 lift all channels together, and where one is clipped (from 0.9 on) it adds an
@@ -434,8 +372,8 @@ All baselines and targets: [results/natural.md](results/natural.md).
 ## Making
 
 `trainers/train_device.py` with the settings recorded in
-`tfexposure/pretrained/{name}.json`; [results/natural.md](results/natural.md)
-has the story, [gpu.md](gpu.md) says how to go on.
+`tfexposure/pretrained/{name}.json`; [research.md](research.md) has the
+story, [gpu.md](gpu.md) says how to go on.
 """
 
 

@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from tfexposure.imaging.exposure import invert, overexpose
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # Not trained on, so that the model has never seen what it corrects.
@@ -126,14 +128,6 @@ def without_held_out(manifest, path):
 
 def overexposed_photos(folder):
     """Writes the photos to correct; returns name -> original or None."""
-    # Imported late: the first lines should not wait for TensorFlow.
-    from tfexposure import quiet
-
-    quiet.import_tensorflow()
-    from keras import ops
-
-    from tfexposure import overexpose
-
     folder.mkdir(exist_ok=True)
     originals = {}
     for name in (*HELD_OUT, REAL):
@@ -141,7 +135,7 @@ def overexposed_photos(folder):
             pixels = np.asarray(photo.convert("RGB"), "float32") / 255
         originals[name] = None if name == REAL else pixels
         if name != REAL:
-            pixels = ops.convert_to_numpy(overexpose(pixels, TAU))
+            pixels = overexpose(pixels, TAU)
         path = folder / Path(name).with_suffix(".png")
         to_image(pixels).save(path)
     return originals
@@ -158,7 +152,7 @@ def contact_sheet(photos, originals, results, path):
         rows.append(
             [
                 overexposed,
-                overexposed * TAU ** (1 / 2.2),
+                invert(overexposed, TAU),
                 *(load(folder / file) for folder in results.values()),
                 original,
             ]

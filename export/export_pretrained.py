@@ -23,6 +23,7 @@ from tfexposure import (
     pretrained,
     quiet,
 )
+from tfexposure.layers import constructor_arguments
 from tfexposure.storage import to_json, write_atomically
 from tfexposure.weights import (
     pack_weights,
@@ -32,10 +33,10 @@ from tfexposure.weights import (
 _RUN_DIR = flags.DEFINE_multi_string(
     "run_dir", None, "Folders of the runs.", required=True
 )
-_SUMMARY = flags.DEFINE_multi_string(
-    "summary_run_dir",
+_GLOBAL = flags.DEFINE_multi_string(
+    "global_run_dir",
     [],
-    "Runs to take the whole-photo branch of a natural model from instead.",
+    "Runs to take the global branch of a blind model from instead.",
 )
 _NAME = flags.DEFINE_string(
     "name", pretrained.DEFAULT, "Of the model in the package."
@@ -59,17 +60,17 @@ def main(_):
     if settings["model"] == "paper":
         kind, arguments = "UNetGenerator", {"filters": settings["filters"]}
     else:
-        kind = "NaturalRestorer"
-        names = ("clip", "lift", "stops", "dropout")
-        arguments = {key: settings[key] for key in names}
+        kind = "BlindRestorer"
+        arguments = {key: settings[key] for key in ("clip", "lift", "dropout")}
+        arguments["known_stops"] = settings["stops"]
     model = pretrained.build(kind, arguments)
     _load_mean(model, run_dirs)
-    if _SUMMARY.value:
-        _take_summary(model, [Path(folder) for folder in _SUMMARY.value])
+    if _GLOBAL.value:
+        _take_global_branch(model, [Path(folder) for folder in _GLOBAL.value])
     weights = pack_weights(model)
     about = {
         "class": kind,
-        "arguments": getattr(model, "arguments", arguments),
+        "arguments": constructor_arguments(model),
         "parameters": model.count_params(),
         "sha256": hashlib.sha256(weights).hexdigest(),
         "date": datetime.date.today().isoformat(),
@@ -79,7 +80,7 @@ def main(_):
         "settings": _without_folders(settings),
         "data": _DATA.value,
     }
-    if kind == "NaturalRestorer":
+    if kind == "BlindRestorer":
         about["flops_per_pixel"] = round(model.flops_per_pixel)
     folder = pretrained.FOLDER
     write_atomically(folder / f"{name}.npz", weights)
@@ -106,11 +107,11 @@ def _load_mean(model, run_dirs):
         variable.assign(value / len(run_dirs))
 
 
-def _take_summary(model, run_dirs):
-    other = pretrained.build("NaturalRestorer", model.arguments)
+def _take_global_branch(model, run_dirs):
+    other = pretrained.build("BlindRestorer", constructor_arguments(model))
     _load_mean(other, run_dirs)
     for mine, theirs in zip(
-        model.summary_branch.weights, other.summary_branch.weights, strict=True
+        model.global_branch.weights, other.global_branch.weights, strict=True
     ):
         mine.assign(theirs)
 

@@ -9,6 +9,7 @@ import time
 import urllib.request
 
 import pytest
+from conftest import HANG
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 
@@ -59,7 +60,7 @@ class Chromium:
             self._send("", method="DELETE")
         finally:
             self._process.terminate()
-            self._process.wait(20)
+            self._process.wait(HANG)
             self._profile.cleanup()
 
     def open(self, url):
@@ -74,7 +75,7 @@ class Chromium:
             ".then(value => done({value}), "
             "error => done({error: String(error && error.stack || error)}));"
         )
-        self._send("/timeouts", script=300_000)
+        self._send("/timeouts", script=int(HANG * 1000))
         answer = self._send("/execute/async", script=body, args=list(arguments))
         if "error" in answer:
             raise AssertionError(answer["error"])
@@ -85,9 +86,9 @@ class Chromium:
         found = self._send("/element", using="css selector", value=selector)
         self._send(f"/element/{found[ELEMENT]}/value", text=str(path))
 
-    def wait(self, condition, seconds=120):
+    def wait(self, condition):
         """Waits until a JavaScript expression is true."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + HANG
         while not self.run(f"return Boolean({condition})"):
             assert time.monotonic() < end, f"waited in vain for {condition}"
             time.sleep(0.2)
@@ -104,7 +105,7 @@ class Chromium:
             method=method,
         )
         try:
-            with urllib.request.urlopen(request, timeout=330) as reply:
+            with urllib.request.urlopen(request, timeout=HANG + 30) as reply:
                 return json.load(reply)["value"]
         except urllib.error.HTTPError as error:
             raise AssertionError(error.read().decode()[:1000]) from None

@@ -9,6 +9,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# Seconds after which one wait of a test counts as a hang, whatever else the
+# machine does; a whole test may take three such waits.
+HANG = 900 * float(os.environ.get("TFEXPOSURE_TEST_TIMEOUT_SCALE", 1))
+
 
 @pytest.fixture(scope="session")
 def repository():
@@ -29,6 +33,8 @@ def shared():
 
 
 def pytest_collection_modifyitems(items):
+    for item in items:
+        item.add_marker(pytest.mark.timeout(3 * HANG))
     if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
         return
     skip = pytest.mark.skip(reason="needs the TensorFlow backend of Keras")

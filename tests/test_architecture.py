@@ -16,8 +16,9 @@ FLOORS = (
     ("config", "layers", "losses", "metrics", "perceptual"),
     ("blind", "config_flags", "paper"),
     ("data", "pretrained"),
+    ("evaluation",),
     ("runtime", "training"),
-    ("evaluation", "photo"),
+    ("photo",),
     ("serving",),
     ("experiments",),
     ("cli",),
@@ -27,7 +28,6 @@ FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}
 # of Keras, or on none.
 MAY_NEED_TENSORFLOW = {
     "data",
-    "evaluation",
     "experiments",
     "replicas",
     "runtime",
@@ -85,22 +85,13 @@ def test_no_tensorflow_below_data_training_and_serving(repository, name):
             assert module.split(".")[0] != "tensorflow", file
 
 
-def test_import_is_quick_and_lazy():
+def test_import_loads_nothing_heavy():
     program = (
-        "import sys, time\n"
-        "start = time.process_time()\n"
-        "import tfexposure\n"
-        "print(time.process_time() - start)\n"
+        "import sys, tfexposure\n"
         "heavy = {'keras', 'tensorflow', 'numpy', 'jax'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    seconds = subprocess.run(
-        [sys.executable, "-c", program],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    assert float(seconds) < 0.3
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_every_public_name_exists():

@@ -7,6 +7,7 @@ from PIL import Image
 
 from tfexposure.evaluation import baselines
 from tfexposure.imaging import exposure
+from tfexposure.imaging.transfer_curves import SRGBResponse
 
 
 def array(tensor):
@@ -48,7 +49,7 @@ def test_more_clipping_means_a_smaller_tau():
 
 
 def test_the_inverse_uses_the_estimate_and_the_given_response():
-    response = exposure.SRGBResponse()
+    response = SRGBResponse()
     overexposed = exposure.overexpose(ramps(), 0.5, response)
     tau = array(baselines.estimate_tau(overexposed)).reshape(-1, 1, 1, 1)
     expected = exposure.invert(overexposed, tau, response)

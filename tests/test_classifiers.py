@@ -86,7 +86,7 @@ def test_what_is_missing_is_said(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="nowhere.*Expected: imagenet"):
         classifiers.open_classifier("nowhere")
     (tmp_path / "bad.h5").write_bytes(b"no weights")
-    with pytest.raises(UserError, match="bad.h5.*cannot be had"):
+    with pytest.raises(UserError, match="bad.h5.*cannot be loaded"):
         classifiers.open_classifier(str(tmp_path / "bad.h5"))
     monkeypatch.setitem(__import__("sys").modules, "tensorflow_hub", None)
     with pytest.raises(UserError, match=r"tfexposure\[hub\]"):

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from conftest import HANG
 from photo_fakes import Gain
 from PIL import Image
 
@@ -323,7 +324,7 @@ def test_large_photos_are_alone_small_ones_are_not():
     from tfexposure.photo.batch import _Gate
 
     gate, most, inside = _Gate(10), [0, 0], [0, 0]
-    lock = threading.Lock()
+    lock, pair = threading.Lock(), threading.Barrier(2, timeout=HANG)
 
     def work(size):
         kind = int(size > 5)
@@ -332,7 +333,8 @@ def test_large_photos_are_alone_small_ones_are_not():
                 inside[kind] += 1
                 most[kind] = max(most[kind], inside[kind])
                 assert not (inside[0] and inside[1])
-            threading.Event().wait(0.01)
+            if size <= 5:
+                pair.wait()
             with lock:
                 inside[kind] -= 1
 
@@ -342,7 +344,7 @@ def test_large_photos_are_alone_small_ones_are_not():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(HANG)
     assert most == [2, 1]
 
 

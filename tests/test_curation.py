@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfexposure.data import curation
+from tfexposure.data import curation, well_exposed
 from tfexposure.errors import UserError
 
 
@@ -211,6 +211,29 @@ def test_the_program_prints_the_counts_and_needs_no_tensorflow(folder):
     )
     assert bad.returncode == 1
     assert bad.stderr.startswith("error: nowhere should be a folder")
+
+
+def test_one_rule_serves_training_and_scoring():
+    good = np.random.default_rng(0).integers(60, 200, (20, 20, 3), np.uint8)
+    lamp = good.copy()
+    lamp.reshape(-1, 3)[:6] = 255  # 1.5 % are white.
+    red = good.copy()
+    red.reshape(-1, 3)[:16, 0] = 255  # 4 % have one channel clipped.
+    rules = (
+        well_exposed.CURATION,
+        well_exposed.TRAINING,
+        well_exposed.SCORING,
+    )
+    for photo, expected in (
+        (good, [True, True, True]),
+        (lamp, [False, True, False]),
+        (red, [False, True, True]),
+        (good // 2 + 128, [True, True, True]),
+        (good // 8 + 215, [True, False, False]),
+        (good // 8 + 6, [True, False, False]),
+    ):
+        found = [well_exposed.is_well_exposed(photo, rule) for rule in rules]
+        assert found == expected, photo.mean()
 
 
 def test_scenes_keep_most_photos(shared):

@@ -55,7 +55,7 @@ def test_width_doubles_up_to_eight_times():
     model = PatchDiscriminator(filters=4, field_of_view=140)
     widths = [block.layer.filters for block in model.blocks]
     assert widths == [4, 8, 16, 32, 32, 1]
-    norms = [block.norm_name for block in model.blocks]
+    norms = [block.norm for block in model.blocks]
     assert norms == ["none"] + ["batch"] * 4 + ["none"]
 
 

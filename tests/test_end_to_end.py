@@ -134,6 +134,6 @@ def test_evaluation_prints_all_rows(script, work, exports):
         "--output=results",
     )
     table = (work / "results.md").read_text()
-    for row in ("input", "inverse", "blind", "model"):
+    for row in ("untouched", "inverse", "blind", "model"):
         assert row in table.lower()
     assert "N = 5" in table or "5 photos" in table

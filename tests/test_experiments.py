@@ -15,9 +15,12 @@ from tfexposure import (
 )
 from tfexposure.errors import UserError
 from tfexposure.evaluation import (
+    METHODS,
+    ORACLES,
+    SimulatedSet,
     Simulation,
     evaluate,
-    standard_methods,
+    statistics,
 )
 from tfexposure.experiments import (
     catalogue,
@@ -25,7 +28,6 @@ from tfexposure.experiments import (
     figures,
     report,
     reproduce,
-    statistics,
     tables,
     training,
 )
@@ -167,6 +169,31 @@ def test_a_bootstrapped_mean_has_the_textbook_interval():
     assert interval.high == pytest.approx(values.mean() + half, abs=0.03)
 
 
+def test_students_quantiles_are_those_of_scipy():
+    from scipy import stats
+
+    for freedom in (*range(1, 31), 100, 1001):
+        assert statistics.students_t95(freedom) == pytest.approx(
+            stats.t.ppf(0.975, freedom), rel=1e-9
+        )
+
+
+def test_photos_of_one_scene_are_drawn_together():
+    scenes = ["b", "a", "b", "c", "a", "b"]
+    counts = statistics.resample_photos(6, 500, scenes=scenes)
+    np.testing.assert_array_equal(counts[:, 0], counts[:, 2])
+    np.testing.assert_array_equal(counts[:, 1], counts[:, 4])
+    assert (counts[:, [0, 1, 3]].sum(axis=1) == 3).all()
+    # Three samples of 1, not six: the interval is wider.
+    values = statistics.Mean(np.array([1.0, 2, 1, 3, 2, 1]))
+    alone = statistics.resample_photos(6, 500)
+    by_scene, by_photo = (
+        statistics.estimate([values], drawn) for drawn in (counts, alone)
+    )
+    width = by_photo.high - by_photo.low
+    assert by_scene.high - by_scene.low > 1.2 * width
+
+
 def test_several_trainings_have_students_interval():
     measures = [statistics.Mean(np.full(4, v)) for v in (1.0, 2.0, 3.0)]
     interval = statistics.estimate(measures, np.ones((1, 4)))
@@ -198,11 +225,12 @@ def test_the_verdict_follows_paired_differences_and_trainings():
 
 def test_tables_say_which_of_the_papers_orderings_hold(folder):
     table = catalogue.TABLES["table2"]
-    methods = standard_methods()
-    original = methods["inverse (known tau)"]
-    methods["good"] = original
-    methods["bad"] = lambda example: original(example) * 0.5
-    measured = evaluate(sorted(folder.iterdir()), Simulation(), methods)
+    oracles = dict(ORACLES)
+    original = ORACLES["inverse (known tau)"]
+    oracles["good"] = original
+    oracles["bad"] = lambda *known: original(*known) * 0.5
+    photos = SimulatedSet(sorted(folder.iterdir()), Simulation())
+    measured = evaluate(photos, METHODS, oracles)
     rows = [["good"], ["bad"], ["good"]]
     result = tables.compare_rows(table, rows, [measured] * 3, 50)
     result |= {"score": None, "trainings": []}
@@ -263,7 +291,7 @@ def picture(seed=0, height=30, width=40):
 def test_figures_are_drawn_in_one_size_per_photo(experiment):
     photos = {f"{i}.png": picture(i) for i in range(3)}
     restorers = {
-        label: lambda example: example.overexposed * 0.73
+        label: lambda image: image * 0.73
         for label in catalogue.FIGURES[experiment]
     }
     image, numbers = figures.draw(experiment, photos, restorers)
@@ -277,7 +305,7 @@ def test_the_ceiling_is_that_of_the_restored_photo():
     ramp = np.linspace(0, 1, 1000, dtype=np.float32).reshape(20, 50, 1)
     photo = np.repeat(ramp, 3, axis=-1)
     _, numbers = figures.ceiling_figure(
-        {"ramp": photo}, lambda example: np.minimum(example.target, 0.8)
+        {"ramp": photo}, lambda image: np.minimum(image, 0.8)
     )
     assert numbers["photos"]["ramp"]["ceiling"] == pytest.approx(0.8, abs=1e-3)
     above = numbers["photos"]["ramp"]["original_above"]
@@ -342,9 +370,9 @@ def test_a_table_runs_from_photos_to_files(settings, monkeypatch):
 
     monkeypatch.setattr(training, "train", train)
     monkeypatch.setattr(
-        reproduce.evaluation,
-        "model_method",
-        lambda run: lambda example: example.overexposed * 0.73,
+        reproduce,
+        "open_whole_image",
+        lambda run: lambda image: image * 0.73,
     )
     settings = dataclasses.replace(settings, seeds=2, steps=5)
     paths = reproduce.reproduce("table5", settings, lambda line: None)

@@ -176,19 +176,6 @@ def test_scores_are_those_of_known_pictures(fixed, exported, monkeypatch):
     assert darker["delta_e"] > 5
 
 
-def test_ciede2000_is_that_of_scikit_image():
-    from skimage.color import deltaE_ciede2000, rgb2lab
-
-    random = np.random.default_rng(0)
-    first, second = random.uniform(0, 1, (2, 2000, 3))
-    first[:3] = [[0, 0, 0], [1, 1, 1], [0.5, 0.5, 0.5]]
-    second[:2] = [[0, 0, 0], [0.2, 0.2, 0.2]]
-    expected = deltaE_ciede2000(rgb2lab(first), rgb2lab(second))
-    np.testing.assert_allclose(
-        scoring.ciede2000(first, second), expected, atol=1e-3
-    )
-
-
 def test_photos_are_read_upright_and_evenly(tmp_path):
     from PIL import Image
 

@@ -119,7 +119,7 @@ def test_every_layer_draws_its_own_noise(generator):
 
 
 def test_first_and_last_layer_are_not_normalised(generator):
-    norms = [block.norm_name for block in generator.blocks()]
+    norms = [block.norm for block in generator.blocks()]
     assert norms == ["none"] + ["batch"] * 21 + ["none"]
     # A bias before a normalisation would only add rounding noise.
     biases = [block.layer.use_bias for block in generator.blocks()]

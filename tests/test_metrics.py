@@ -8,6 +8,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from skimage import color
 from skimage import metrics as reference
 
 from tfexposure import metrics
@@ -130,13 +131,85 @@ def test_psnr_ssim_and_l1_agree_with_references():
 
 def test_perfect_restoration_has_the_best_values_and_order_is_free():
     target, restored = pair()
-    assert array(metrics.psnr(target, target)) == pytest.approx([100] * 3)
+    cap = [metrics.PSNR_CAP] * 3
+    assert array(metrics.psnr(target, target)) == pytest.approx(cap)
     assert array(metrics.ssim(target, target)) == pytest.approx([1] * 3)
     assert array(metrics.mean_l1(target, target)) == pytest.approx([0] * 3)
     for function in (metrics.psnr, metrics.ssim, metrics.mean_l1):
         there = array(function(target, restored))
         back = array(function(restored, target))
         np.testing.assert_allclose(there, back, rtol=1e-5)
+
+
+def test_decibels_are_one_formula_for_numpy_and_keras():
+    errors = np.array([1.0, 0.01, 1e-5, 1e-9, 0, np.nan], np.float32)
+    expected = [0, 20, 50, 60, 60, np.nan]
+    np.testing.assert_allclose(metrics.decibels(errors), expected, rtol=1e-6)
+    tensor = metrics.decibels(keras.ops.convert_to_tensor(errors), xp=keras.ops)
+    np.testing.assert_allclose(array(tensor), expected, rtol=1e-6)
+    assert metrics.decibels(1e-9, cap=150) == pytest.approx(90)
+
+
+def test_lab_and_ciede2000_are_those_of_scikit_image():
+    random = np.random.default_rng(0)
+    first, second = random.uniform(0, 1, (2, 2000, 3))
+    first[:3] = [[0, 0, 0], [1, 1, 1], [0.5, 0.5, 0.5]]
+    second[:2] = [[0, 0, 0], [0.2, 0.2, 0.2]]
+    lab = metrics.lab(first), metrics.lab(second)
+    expected = color.rgb2lab(first), color.rgb2lab(second)
+    np.testing.assert_allclose(lab, expected, atol=1e-3)
+    np.testing.assert_allclose(
+        metrics.ciede2000(*lab), color.deltaE_ciede2000(*expected), atol=1e-3
+    )
+    chroma = np.linalg.norm((expected[0] - expected[1])[:, 1:], axis=-1)
+    np.testing.assert_allclose(
+        metrics.chroma_difference(*lab), chroma, atol=2e-3
+    )
+
+
+def test_best_gain_gives_brightness_away_and_nothing_else():
+    target = photos(1)[0] * 0.6
+    # Half the light; the blown corner must not steer the gain.
+    restored = target * 0.5 ** (1 / 2.2)
+    restored[:3, :3] = 1
+    known = np.ones(target.shape[:2], bool)
+    known[:3, :3] = False
+    error = ((1 - target) ** 2)[~known].sum() / target.size
+    assert metrics.psnr_best_gain(target, restored) == pytest.approx(
+        -10 * np.log10(error), abs=1e-3
+    )
+    # Against a search over gains, with noise.
+    restored = pair()[1][0] * 0.8
+    light, wanted = restored**2.2, target**2.2
+    mask = (light < 0.9) & (wanted < 0.9)
+    gains = np.linspace(0.1, 1.5, 14001)
+    errors = [((gain * light - wanted)[mask] ** 2).sum() for gain in gains]
+    scaled = np.clip(light * gains[np.argmin(errors)], 0, 1) ** (1 / 2.2)
+    expected = -10 * np.log10(((scaled - target) ** 2).mean())
+    got = metrics.psnr_best_gain(target, restored)
+    assert got == pytest.approx(expected, abs=0.01)
+    assert metrics.psnr_best_gain(target * 0 + 1, target * 0 + 1) == 60
+
+
+def test_same_mean_scales_display_values():
+    target = photos(1)[0] * 0.6
+    assert metrics.psnr_same_mean(target, target * 0.7) == 60
+    restored = pair()[1][0]
+    weights = [0.27, 0.67, 0.06]
+    gain = (target @ weights).mean() / (restored @ weights).mean()
+    error = (np.clip(restored * gain, 0, 1) - target) ** 2
+    assert metrics.psnr_same_mean(target, restored) == pytest.approx(
+        -10 * np.log10(error.mean()), abs=1e-4
+    )
+
+
+def test_whites_are_the_brightest_half_per_cent():
+    ramp = np.linspace(0, 1, 1000, dtype=np.float32).reshape(20, 50, 1)
+    image = np.repeat(ramp, 3, axis=-1)
+    assert metrics.white_difference(image, image * 0.8) == pytest.approx(
+        -0.2 * 0.995, abs=1e-3
+    )
+    assert metrics.white_difference(image * 0.8, image) > 0
 
 
 def test_regions_count_only_their_pixels():

@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from photo_fakes import Gain
 from PIL import Image
@@ -77,6 +77,8 @@ def samples():
 
 
 SAMPLES = samples()
+# Other load on the machine makes data come late.
+SLOW_IS_FINE = [HealthCheck.too_slow]
 
 
 def attempt(data, suffix, folder):
@@ -123,14 +125,15 @@ def test_fuzz(name, tmp_path):
     assert len(inputs) * len(SAMPLES) >= 2000
     slowest, failed = 0.0, 0
     for broken in inputs:
-        start = time.monotonic()
+        start = time.process_time()
         failed += attempt(broken, suffix, tmp_path).status == "failed"
-        slowest = max(slowest, time.monotonic() - start)
+        slowest = max(slowest, time.process_time() - start)
     assert failed >= 20
+    # Seconds of this process alone; one of these takes milliseconds.
     assert slowest < 5
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, suppress_health_check=SLOW_IS_FINE)
 @given(data=st.binary(max_size=200), magic=st.sampled_from(sorted(SAMPLES)))
 def test_any_bytes_behind_any_magic(data, magic):
     head = SAMPLES[magic][:16]
@@ -140,7 +143,7 @@ def test_any_bytes_behind_any_magic(data, magic):
         assert "\n" not in str(error)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW_IS_FINE)
 @given(
     height=st.integers(1, 40),
     width=st.integers(1, 40),
@@ -213,7 +216,7 @@ def dng():
         ("a.dng", dng(), "camera raw"),
         ("a.tif", dng(), "camera raw"),
         ("a.nef", SAMPLES["plain.tif"], "camera raw"),
-        ("a.tif", file_of(Image.new("F", (4, 4)), "TIFF"), "kind F"),
+        ("a.tif", file_of(Image.new("F", (4, 4)), "TIFF"), "floating point"),
     ],
 )
 def test_refused_with_a_reason(tmp_path, name, data, reason):

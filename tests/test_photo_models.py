@@ -269,16 +269,16 @@ def test_model_of_an_earlier_version_is_refused(tmp_path):
         open_model(path)
 
 
-def test_natural_restorer_tile_by_tile(tmp_path, monkeypatch):
+def test_blind_restorer_tile_by_tile(tmp_path, monkeypatch):
     """The kind that looks once at the whole photo."""
     import keras
 
-    from tfexposure.blind import NaturalRestorer
+    from tfexposure.blind import BlindRestorer
     from tfexposure.runtime import runs
 
     keras.utils.set_random_seed(0)
-    restorer = NaturalRestorer(
-        (4, 4, 4, 4, 4), code_size=8, filler_widths=(4, 4, 4)
+    restorer = BlindRestorer(
+        (4, 4, 4, 4, 4), embedding_size=8, unet_widths=(4, 4, 4)
     )
     restorer(np.zeros((1, 64, 64, 3), np.float32))
     random = np.random.default_rng(0)

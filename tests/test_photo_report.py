@@ -6,6 +6,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from conftest import HANG
 from photo_fakes import Gain
 from PIL import Image
 
@@ -42,7 +43,7 @@ def chromium(page, *flags):
     profile = page.parent / "profile"
     command += [f"--user-data-dir={profile}", page.as_uri()]
     return subprocess.run(
-        command, check=True, capture_output=True, text=True, timeout=120
+        command, check=True, capture_output=True, text=True, timeout=HANG
     ).stdout
 
 

@@ -16,6 +16,7 @@ import time
 
 import numpy as np
 import pytest
+from conftest import HANG
 from PIL import Image
 from serving_models import (
     STEP,
@@ -48,7 +49,7 @@ def server(request, saved_model, tmp_path_factory):  # noqa: F811
     yield ready
     process.stdin.close()
     process.terminate()
-    process.wait(30)
+    process.wait(HANG)
 
 
 def _start_stand_in(base, folder, log):
@@ -85,12 +86,14 @@ def _start_real(base, folder, log):
         cwd=folder,
     )
     client = clients.RestClient(f"127.0.0.1:{ports[1]}", timeout=30)
-    for _ in range(60):
+    end = time.monotonic() + HANG
+    while True:
         try:
             client.restore(_png(np.zeros((4, 4, 3), "uint8")))
             break
         except UserError:
             assert process.poll() is None, "the server stopped"
+            assert time.monotonic() < end, "the server never answered"
             time.sleep(1)
     return process, {"grpc": ports[0], "rest": ports[1], "version": STEP}
 

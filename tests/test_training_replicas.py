@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import training_support as support
+from conftest import HANG
 
 pytestmark = pytest.mark.tf_only
 
@@ -29,7 +30,7 @@ def answer(tmp_path_factory):
         },
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=HANG,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.split("JSON")[1])

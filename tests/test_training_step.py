@@ -240,24 +240,39 @@ def test_several_steps_per_call_equal_single_steps(trainer, batch):
         np.testing.assert_allclose(mine, theirs, atol=5e-5)
 
 
-def test_xla_computes_the_same(batch):
+@pytest.fixture
+def double_batches():
+    """Three batches in float64, which is Keras's type of floats meanwhile."""
+    keras.config.set_floatx("float64")
+    yield [
+        {k: v.astype("float64") for k, v in batch.items()}
+        for batch in (support.random_batch(4, seed=i) for i in range(3))
+    ]
+    keras.config.set_floatx("float32")
+
+
+def test_xla_computes_the_same(double_batches):
     support.trace_quickly()
-    batches = [batch, support.random_batch(4, seed=1), batch]
     # XLA draws noise with another generator. The discriminator's spectral
     # norms are enough to compile.
     simple = {"noise": "none", "spectral_normalization": False}
     plain, compiled = (
-        Trainer(simple, jit_compile=jit) for jit in (False, True)
+        Trainer(simple, jit_compile=jit, precision="float64")
+        for jit in (False, True)
     )
-    expected, found = (each.run(*batches) for each in (plain, compiled))
-    # Adam turns rounding errors of small gradients into whole steps.
-    for one, other, tolerance in zip(
-        expected, found, (1e-4, 1e-2, 1e-2), strict=True
-    ):
-        assert other == pytest.approx(one, rel=tolerance)
-    assert found[0]["content"] != found[2]["content"]
+    expected, found = (each.run(*double_batches) for each in (plain, compiled))
+    # Adam divides small gradients by themselves: of those that are nothing but
+    # the machine's rounding errors, it makes whole steps in float32. Those of
+    # float64, 1e-16, vanish beside Adam's epsilon of 1e-7.
+    for one, other in zip(expected, found, strict=True):
+        assert other == pytest.approx(one, rel=1e-7)
+    assert len({result["content"] for result in found}) == 3
+    for one, other in zip(plain.variables(), compiled.variables(), strict=True):
+        np.testing.assert_allclose(
+            other.numpy(), one.numpy(), rtol=1e-7, atol=1e-9, err_msg=one.name
+        )
     graph = compiled.step.get_concrete_function(
-        iter(tf.data.Dataset.from_tensors(batch))
+        iter(tf.data.Dataset.from_tensors(double_batches[0]))
     ).graph
     called = graph.as_graph_def().library.function
     assert any(f.attr["_XlaMustCompile"].b for f in called)

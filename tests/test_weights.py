@@ -120,7 +120,7 @@ def test_shipped_models_answer_as_before(name, repository):
 @pytest.mark.parametrize("name", pretrained.names())
 def test_manifests_are_strict_and_their_settings_parse(name):
     from tfexposure.blind.camera import Recipe
-    from tfexposure.blind.objective import NaturalWeights
+    from tfexposure.blind.objective import BlindLossConfig
     from tfexposure.config import LossConfig
 
     def refuse(constant):
@@ -129,5 +129,5 @@ def test_manifests_are_strict_and_their_settings_parse(name):
     text = (pretrained.FOLDER / f"{name}.json").read_text()
     settings = json.loads(text, parse_constant=refuse)["settings"]
     Recipe(**settings["recipe"])
-    loss = {"paper": LossConfig, "natural": NaturalWeights}[settings["model"]]
+    loss = {"paper": LossConfig, "natural": BlindLossConfig}[settings["model"]]
     loss(**settings["weights"])

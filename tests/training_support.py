@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+from conftest import HANG
 from PIL import Image
 
 from tfexposure import config
@@ -93,7 +94,7 @@ def start(run_dir, config, preexec_fn=None, **variables):
 
 def finish(process, code=0):
     """Waits for a process; returns (stdout, stderr) after an exit code."""
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=HANG)
     assert process.returncode == code, f"{process.returncode}\n{out}\n{err}"
     return out, err
 

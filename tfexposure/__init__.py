@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 # Public name -> module that defines it.
 _PUBLIC = {
     "Config": "tfexposure.config",
-    "GammaResponse": "tfexposure.imaging.exposure",
+    "GammaResponse": "tfexposure.imaging.transfer_curves",
     "NoiseInjection": "tfexposure.layers",
     "PatchDiscriminator": "tfexposure.paper.discriminator",
     "RunDir": "tfexposure.config",

@@ -1,5 +1,7 @@
 """Layers shared by the generator and the discriminator."""
 
+import inspect
+
 import keras
 import numpy as np
 from keras import ops
@@ -118,6 +120,11 @@ class SpectralNormalization(keras.layers.Wrapper):
             **super().get_config(),
             "power_iterations": self.power_iterations,
         }
+
+    @classmethod
+    def from_config(cls, config):
+        # Keras's own takes the layer out of the caller's dict.
+        return cls(**_with_layer(config))
 
     def _matrix(self):
         return ops.reshape(self.kernel.value, (-1, self.kernel.shape[-1]))
@@ -311,14 +318,14 @@ class ConvBlock(keras.layers.Layer):
         )
         self.noise_seed = noise_seed
         self.noise = None if noise_seed is None else NoiseInjection(noise_seed)
-        self.norm_name = norm
-        self.norm = _normalization(norm)
+        self.norm = norm
+        self.normalization = _normalization(norm)
         self.activation = activation
 
     def build(self, input_shape):
         self.convolution.build(input_shape)
         shape = self.convolution.compute_output_shape(input_shape)
-        for layer in (self.noise, self.norm):
+        for layer in (self.noise, self.normalization):
             if layer is not None:
                 layer.build(shape)
 
@@ -326,10 +333,10 @@ class ConvBlock(keras.layers.Layer):
         x = self.convolution(inputs)
         if self.noise is not None:
             x = self.noise(x, training=training, draw=draw)
-        if self.norm_name == "batch":
-            x = self.norm(x, training=training)
-        elif self.norm is not None:
-            x = self.norm(x)
+        if self.norm == "batch":
+            x = self.normalization(x, training=training)
+        elif self.normalization is not None:
+            x = self.normalization(x)
         if self.activation == "relu":
             x = ops.relu(x)
         elif self.activation == "leaky_relu":
@@ -345,14 +352,27 @@ class ConvBlock(keras.layers.Layer):
             "layer": keras.saving.serialize_keras_object(self.layer),
             "spectral": self.spectral,
             "noise_seed": self.noise_seed,
-            "norm": self.norm_name,
+            "norm": self.norm,
             "activation": self.activation,
         }
 
     @classmethod
     def from_config(cls, config):
-        config["layer"] = keras.saving.deserialize_keras_object(config["layer"])
-        return cls(**config)
+        return cls(**_with_layer(config))
+
+
+def constructor_arguments(layer):
+    """Returns what a layer was built with, without name, dtype and the like.
+
+    Args:
+        layer: keras.Layer whose `get_config` has every argument.
+
+    Returns:
+        dict by name of the constructor's own arguments.
+    """
+    config = layer.get_config()
+    own = inspect.signature(type(layer)).parameters
+    return {name: config[name] for name in own if name in config}
 
 
 def pad_to_multiple(images, multiple):
@@ -384,6 +404,12 @@ def pad_to_multiple(images, multiple):
     # and the TFLite converter need.
     shape = ops.shape(images)
     return ops.reshape(images, (*shape[:3], channels))
+
+
+def _with_layer(config):
+    """Returns a config with its layer made of its own config."""
+    layer = keras.saving.deserialize_keras_object(config["layer"])
+    return {**config, "layer": layer}
 
 
 def _normalization(name):

@@ -4,6 +4,7 @@ import json
 import math
 import numbers
 import os
+import uuid
 from pathlib import Path
 
 PHOTO_SUFFIXES = frozenset(
@@ -40,7 +41,7 @@ def write_atomically(path, content):
     path = Path(path)
     if isinstance(content, str):
         content = content.encode("utf-8")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".tfexposure-{uuid.uuid4().hex}.tmp")
     try:
         with open(temporary, "wb") as file:
             file.write(content)

@@ -17,6 +17,7 @@ from pathlib import Path
 from absl import app, flags
 
 from tfexposure.data import packed as photos
+from tfexposure.data.well_exposed import TRAINING, is_well_exposed
 from tfexposure.errors import UserError
 from tfexposure.storage import list_photos, write_atomically
 
@@ -59,7 +60,7 @@ def _pack():
                     _QUALITY.value,
                     _FORMAT.value,
                 )
-                if group == "valid" or photos.is_well_exposed(pixels):
+                if group == "valid" or is_well_exposed(pixels, TRAINING):
                     found.append((f"{folder}/{name}", group, data))
     count = len([group for _, group, _ in found if group == "train"])
     if 0 < _MAX_TRAIN.value < count:

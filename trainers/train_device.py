@@ -41,7 +41,7 @@ _CROPS = flags.DEFINE_integer(
 _JUDGE = flags.DEFINE_boolean(
     "judge_only",
     False,
-    "natural: trains nothing but the judge of who took the photo.",
+    "natural: trains nothing but the gate, which tells who took the photo.",
 )
 _CROP = flags.DEFINE_integer(
     "crop_size", 128, "natural: side of those crops, in pixels."
@@ -73,7 +73,7 @@ _WEIGHTS = flags.DEFINE_string(
     "weights",
     "{}",
     "JSON of loss weights that differ from the defaults: fields of "
-    "NaturalWeights, or of LossConfig for the paper's.",
+    "BlindLossConfig, or of LossConfig for the paper's.",
 )
 _RECIPE = flags.DEFINE_string(
     "recipe", "{}", "JSON of camera.Recipe fields that differ."
@@ -195,17 +195,17 @@ def _natural():
     """Makes the trainer of the natural model, its recipe, weights, FLOPs."""
     import keras
 
-    from tfexposure.blind import NaturalRestorer, camera
+    from tfexposure.blind import BlindRestorer, camera
     from tfexposure.blind import objective as objectives
     from tfexposure.perceptual import vgg19_features
     from tfexposure.training.device import state
 
     recipe = camera.Recipe(**json.loads(_RECIPE.value))
-    weights = objectives.NaturalWeights(**json.loads(_WEIGHTS.value))
-    model = NaturalRestorer(
+    weights = objectives.BlindLossConfig(**json.loads(_WEIGHTS.value))
+    model = BlindRestorer(
         clip=_CLIP.value,
         lift=_LIFT.value,
-        stops=_STOPS.value,
+        known_stops=_STOPS.value,
         dropout=_DROPOUT.value,
     )
     model.build()
@@ -230,7 +230,7 @@ def _natural():
         features = vgg19_features(_VGG19.value)
 
     def terms(batch):
-        return objectives.natural_terms(
+        return objectives.blind_losses(
             model,
             batch,
             weights,
@@ -250,19 +250,20 @@ def _natural():
 
 
 def _judge(model, optimizer):
-    """Makes the trainer of a model of which all but the judge stays."""
+    """Makes the trainer of a model of which all but the gate stays."""
     from tfexposure.blind import objective as objectives
     from tfexposure.training.device import state
 
-    if model.arguments["stops"] is not None:
-        raise UserError("--judge_only: with --stops there is nothing to judge")
-    branch = model.summary_branch
-    for layer in (branch.plain, branch.camera, model.filler):
+    if model.known_stops is not None:
+        raise UserError("--judge_only: with --stops there is no gate")
+    branch = model.global_branch
+    experts = branch.power_law_expert, branch.camera_expert
+    for layer in (*experts, model.local_unet):
         layer.trainable = False
     return state.Trainer(
         {"loss": (model, optimizer)},
         objectives.expose_batch,
-        lambda batch: objectives.judge_terms(model, batch),
+        lambda batch: objectives.gate_losses(model, batch),
     )
 
 

@@ -1,32 +1,32 @@
-"""The `natural` model: blind correction that keeps what was not wrong.
+"""The blind model: correction that keeps what was not wrong.
 
-One look at the whole photo, as a small thumbnail, gives a tone curve: how far
-it is overexposed, and by what sort of camera, on which a judge decides between
-two curves. The curve alone makes the answer wherever no channel is clipped, so
-nothing is invented there. Where a channel is clipped, a local network replaces
-it by an affine function of all three, which carries detail over from channels
-that survived. Near white it may lift all three, for glows that a shoulder
-squeezed.
+A thumbnail of the whole photo gives a tone curve: how far it is overexposed,
+and by what sort of camera, on which a gate decides between two experts' curves.
+The curve alone makes the answer wherever no channel is clipped, so nothing is
+invented there. Where a channel is clipped, a local network replaces it by an
+affine function of all three, which carries detail over from channels that
+survived. Near white it may lift all three, for glows that a shoulder squeezed.
 
     restored = curve(image) + mask * (matrix @ curve(image) + offset)
                + near_white * lift
 
 The thumbnail's share is computed once per photo; the rest has a finite
-support and no statistics of the picture, so tiles join exactly.
+support and no statistics of the image, so tiles join exactly. The package
+ships it as `natural`.
 """
 
 from tfexposure.blind.camera_statistics import (
     LEVELS,
-    by_level,
-    camera_evidence,
+    camera_statistics,
+    soft_histogram,
 )
 from tfexposure.blind.global_encoder import (
-    JudgedSummary,
-    PhotoCode,
-    PhotoSummary,
+    CurveExpert,
+    GlobalEncoder,
+    MixtureOfCurves,
 )
-from tfexposure.blind.local_unet import ClipFiller
-from tfexposure.blind.restorer import NaturalRestorer
+from tfexposure.blind.local_unet import LocalUNet
+from tfexposure.blind.restorer import BlindRestorer
 from tfexposure.blind.tone_curve import (
     KNOTS,
     clip_mask,
@@ -49,14 +49,14 @@ __all__ = [
     "SHARE_TO",
     "THUMBNAIL_CHANNELS",
     "THUMBNAIL_SIZE",
-    "ClipFiller",
-    "JudgedSummary",
-    "NaturalRestorer",
-    "PhotoCode",
-    "PhotoSummary",
+    "LocalUNet",
+    "MixtureOfCurves",
+    "BlindRestorer",
+    "GlobalEncoder",
+    "CurveExpert",
     "area_resize",
-    "by_level",
-    "camera_evidence",
+    "soft_histogram",
+    "camera_statistics",
     "clip_mask",
     "thumbnails_of",
     "tone_curve",

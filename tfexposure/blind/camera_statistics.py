@@ -1,4 +1,4 @@
-"""What single pixels of a photo tell about the camera that took it.
+"""Statistics of single pixels that tell which camera took a photo.
 
 A camera's shoulder thins out values below white, pales colours before they
 clip, and takes all channels there together; the paper's power law cuts them off
@@ -17,18 +17,18 @@ LEVELS += (0.925, 0.94, 0.955, 0.965, 0.975, 0.983, 0.99, 0.996, 1.0)
 _CLIP = (0.97, 0.995)
 
 
-def by_level(values, *pictures):
-    """Averages pictures over the pixels at each of `LEVELS`.
+def soft_histogram(values, *images):
+    """Histogram over `LEVELS`, and means of images over its bins.
 
     A pixel counts for the two levels next to its value, by nearness.
 
     Args:
         values: (N, H, W) in [0, 1].
-        pictures: K of them, (N, H, W).
+        images: K of them, (N, H, W).
 
     Returns:
         (N, 1 + K, 32): the share of the pixels at each level, and means of each
-        picture times that share: its sum over all levels is the picture's mean.
+        image times that share: its sum over all levels is the image's mean.
     """
     count = values.shape[1] * values.shape[2]
     starts = ops.convert_to_tensor(
@@ -49,15 +49,15 @@ def by_level(values, *pictures):
     reached = ops.relu6((pixels - starts) * slopes)
     everything = ops.ones_like(pixels[:, 0, :1])
     found = [_between(everything, ops.mean(reached, axis=-1) / 6.0)]
-    for picture in pictures:
-        weight = ops.reshape(picture, (-1, 1, count))
+    for image in images:
+        weight = ops.reshape(image, (-1, 1, count))
         higher = ops.mean(reached * weight, axis=-1) / 6.0
         found.append(_between(ops.mean(weight, axis=-1), higher))
     return ops.stack(found, axis=1)
 
 
 def _between(everything, higher):
-    """Of what lies above each level but the first (N, 31), what lies at it."""
+    """Differences of what lies above each level but the first (N, 31)."""
     return ops.concatenate([everything, higher], axis=-1) - ops.concatenate(
         [higher, ops.zeros_like(everything)], axis=-1
     )
@@ -70,7 +70,7 @@ def _spread(shares):
 
 def histograms(samples):
     """Shares of each level and channel: (N, H, W, 3) -> (N, 96), spread."""
-    shares = [by_level(channel)[:, 0] for channel in _channels(samples)]
+    shares = [soft_histogram(channel)[:, 0] for channel in _channels(samples)]
     return ops.reshape(_spread(ops.stack(shares, axis=-1)), (-1, 96))
 
 
@@ -79,8 +79,8 @@ def _channels(images):
     return ops.unstack(ops.transpose(images, (0, 3, 1, 2)), 3, axis=1)
 
 
-def camera_evidence(samples, means):
-    """Gathers the statistics that tell kinds of cameras.
+def camera_statistics(samples, means):
+    """Computes the statistics that tell kinds of cameras.
 
     Args:
         samples: (N, 128, 128, 3), single pixels, in [0, 1].
@@ -100,9 +100,9 @@ def camera_evidence(samples, means):
     largest = ops.maximum(ops.maximum(*channels[:2]), channels[2])
     smallest = ops.minimum(ops.minimum(*channels[:2]), channels[2])
     colour = largest - smallest
-    bright = by_level(luminance, colour)
-    large = by_level(largest, colour / (largest + 0.02))
-    small = by_level(smallest)
+    bright = soft_histogram(luminance, colour)
+    large = soft_histogram(largest, colour / (largest + 0.02))
+    small = soft_histogram(smallest)
     low, high = _CLIP
     clipped = ops.clip((samples - low) / (high - low), 0.0, 1.0)
     parts = [
@@ -116,7 +116,7 @@ def camera_evidence(samples, means):
 
 
 def _means(found):
-    """What `by_level` gave, to means at each level (N, K, 32).
+    """Turns a `soft_histogram` into means at each level (N, K, 32).
 
     Towards 0 where a level has hardly a pixel.
     """
@@ -156,6 +156,6 @@ def _beside_clipped(channels, clipped):
     found = []
     for values, weight in zip(channels, _channels(beside), strict=True):
         share = ops.mean(weight, axis=(1, 2))[:, None]
-        sums = by_level(values, weight)[:, 1]
+        sums = soft_histogram(values, weight)[:, 1]
         found += [_spread(sums / (share + 1e-3)), _spread(share)]
     return ops.concatenate(found, axis=-1)

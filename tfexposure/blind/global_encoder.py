@@ -1,10 +1,10 @@
-"""The `natural` model's look at the whole photo: how far is it overexposed?"""
+"""The global branch: a photo's thumbnail to its tone curve and embedding."""
 
 import keras
 from keras import layers, ops
 
 from tfexposure.blind.camera_statistics import (
-    camera_evidence,
+    camera_statistics,
     histograms,
 )
 from tfexposure.blind.local_unet import conv
@@ -14,177 +14,230 @@ from tfexposure.blind.tone_curve import (
 )
 from tfexposure.layers import register
 
-# How sharply the answer goes over from one kind of photo to the other
+# How sharply the mixture goes over from one expert to the other
 # (BUILD_NOTES.md has the figures of other choices).
-_SURENESS = 10.0
+GATE_SHARPNESS = 10.0
 # Where the thumbnail's averages begin and end to count as clipped.
 _CLIP = (0.88, 0.97)
+# The two middle levels see most of a scene; they get residual blocks.
+_RESIDUAL_LEVELS = (2, 3)
 
 
 @register
-class PhotoCode(keras.layers.Layer):
-    """Thumbnail (N, 128, 128, 9) -> what a whole photo is like, (N, code_size).
+class GlobalEncoder(keras.layers.Layer):
+    """Embeds a thumbnail (N, 128, 128, 9) as (N, embedding_size).
 
     Args:
         widths: channels after each halving of the thumbnail.
-        code_size: length of the code.
+        embedding_size: length of the embedding.
         dropout: share of pooled features dropped in training.
-        tells_cameras: whether `camera_evidence` is looked at as well.
+        use_camera_statistics: whether `camera_statistics` are features, too.
     """
 
     def __init__(
         self,
         widths=(24, 32, 48, 64, 96),
-        code_size=64,
+        embedding_size=64,
         dropout=0.3,
-        tells_cameras=False,
+        use_camera_statistics=False,
+        **kwargs,
     ):
-        super().__init__()
-        self.arguments = dict(
-            widths=widths,
-            code_size=code_size,
-            dropout=dropout,
-            tells_cameras=tells_cameras,
-        )
-        self.downs = [conv(width, 2) for width in widths]
-        # The two middle levels see most of a scene; they get residual blocks.
-        self.blocks = {
-            level: [(conv(widths[level]), conv(widths[level], 1, 3, None))]
-            for level in (2, 3)
-        }
-        self.residuals = [
-            layer for pair in self.blocks.values() for layer in pair[0]
+        super().__init__(**kwargs)
+        self.widths = tuple(widths)
+        self.embedding_size = embedding_size
+        self.dropout = dropout
+        self.use_camera_statistics = use_camera_statistics
+        self.downs = [conv(width, 2) for width in self.widths]
+        residual_widths = [self.widths[level] for level in _RESIDUAL_LEVELS]
+        self.residuals_in = [conv(width) for width in residual_widths]
+        self.residuals_out = [
+            conv(width, 1, 3, None) for width in residual_widths
         ]
         self.hidden = [layers.Dense(192, activation="relu") for _ in range(2)]
-        self.drop = layers.Dropout(dropout)
-        self.code = layers.Dense(code_size, activation="relu")
+        self.feature_dropout = layers.Dropout(dropout)
+        self.embedding = layers.Dense(embedding_size, activation="relu")
 
     def call(self, thumbnail, training=False):
-        picture, clipped, samples = ops.split(thumbnail, 3, axis=-1)
-        mask = clip_mask(picture, _CLIP)
-        x = ops.concatenate([picture * 2 - 1, mask, clipped], -1)
-        for level, down in enumerate(self.downs):
-            x = down(x)
-            for first, second in self.blocks.get(level, ()):
-                x = x + second(first(x))
+        image, clipped, samples = ops.split(thumbnail, 3, axis=-1)
+        maps = self._convolve(image, clipped)
         features = [
-            ops.mean(x, axis=(1, 2)),
-            ops.max(x, axis=(1, 2)),
+            ops.mean(maps, axis=(1, 2)),
+            ops.max(maps, axis=(1, 2)),
             histograms(samples),
             # Spreads the shares near none at all.
             ops.sqrt(ops.mean(clipped, axis=(1, 2)) + 1e-4),
         ]
-        if self.arguments["tells_cameras"]:
-            features.append(camera_evidence(samples, picture))
-        features = ops.concatenate(features, axis=-1)
-        features = self.drop(features, training=training)
+        if self.use_camera_statistics:
+            features.append(camera_statistics(samples, image))
+        x = ops.concatenate(features, axis=-1)
+        x = self.feature_dropout(x, training=training)
         for layer in self.hidden:
-            features = layer(features)
-        return self.code(features)
+            x = layer(x)
+        return self.embedding(x)
+
+    def _convolve(self, image, clipped):
+        mask = clip_mask(image, _CLIP)
+        x = ops.concatenate([image * 2 - 1, mask, clipped], -1)
+        for level, down in enumerate(self.downs):
+            x = down(x)
+            if level in _RESIDUAL_LEVELS:
+                index = _RESIDUAL_LEVELS.index(level)
+                inner = self.residuals_in[index](x)
+                x = x + self.residuals_out[index](inner)
+        return x
+
+    def convolutions(self):
+        """Yields each convolution and the halvings before its output."""
+        yield from zip(self.downs, range(1, len(self.downs) + 1), strict=True)
+        for index, level in enumerate(_RESIDUAL_LEVELS):
+            yield self.residuals_in[index], level + 1
+            yield self.residuals_out[index], level + 1
 
     def get_config(self):
-        return {**super().get_config(), **self.arguments}
+        return {
+            **super().get_config(),
+            "widths": list(self.widths),
+            "embedding_size": self.embedding_size,
+            "dropout": self.dropout,
+            "use_camera_statistics": self.use_camera_statistics,
+        }
 
 
 @register
-class PhotoSummary(keras.layers.Layer):
-    """Whole-photo branch: thumbnail -> slopes of the tone curve and a code.
+class CurveExpert(keras.layers.Layer):
+    """Predicts one tone curve and an embedding from a thumbnail.
 
     Input: (N, 128, 128, 9). Output: positive slopes (N, pieces), see
-    `tone_curve`, and the code (N, code_size), which steers the local network.
+    `tone_curve`, and the embedding (N, embedding_size), which conditions the
+    local network.
 
     Args:
-        widths, code_size, dropout: see `PhotoCode`.
+        widths, embedding_size, dropout: see `GlobalEncoder`.
     """
 
-    def __init__(self, widths=(24, 32, 48, 64, 96), code_size=64, dropout=0.3):
-        super().__init__()
-        self.arguments = dict(
-            widths=widths, code_size=code_size, dropout=dropout
-        )
-        self.code = PhotoCode(widths, code_size, dropout)
+    def __init__(
+        self,
+        widths=(24, 32, 48, 64, 96),
+        embedding_size=64,
+        dropout=0.3,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.widths = tuple(widths)
+        self.embedding_size = embedding_size
+        self.dropout = dropout
+        self.encoder = GlobalEncoder(widths, embedding_size, dropout)
+        # Logarithms: of the whole curve's slope, and of each piece's beside it.
         self.gain = layers.Dense(1, kernel_initializer="zeros")
-        self.bends = layers.Dense(len(KNOTS) - 1, kernel_initializer="zeros")
+        self.slopes = layers.Dense(len(KNOTS) - 1, kernel_initializer="zeros")
 
     def call(self, thumbnail, training=False):
-        code = self.code(thumbnail, training=training)
+        embedding = self.encoder(thumbnail, training=training)
         # One curve for all channels: cameras have one, and a curve for each
         # would tint photos of one colour.
-        log_slopes = self.gain(code) + self.bends(code)
-        return ops.exp(ops.clip(log_slopes, -4.0, 2.0)), code
+        log_slopes = self.gain(embedding) + self.slopes(embedding)
+        return ops.exp(ops.clip(log_slopes, -4.0, 2.0)), embedding
 
     @property
-    def codes(self):
-        """The convolutional networks of the branch."""
-        return [self.code]
+    def encoders(self):
+        """The convolutional encoders of the branch."""
+        return [self.encoder]
 
     def get_config(self):
-        return {**super().get_config(), **self.arguments}
+        return {
+            **super().get_config(),
+            "widths": list(self.widths),
+            "embedding_size": self.embedding_size,
+            "dropout": self.dropout,
+        }
 
 
 @register
-class JudgedSummary(keras.layers.Layer):
-    """Whole-photo branch of the blind model: two summaries and a judge.
+class MixtureOfCurves(keras.layers.Layer):
+    """Mixes two tone curves by a gate: a mixture of experts.
 
     What the paper's power law clipped looks much like what a camera squeezed,
     but calls for another answer, and one network that learns both kinds gives
-    answers in between. Here each summary learns one kind of photo, and the
-    judge, which sees `camera_evidence` as well, learns to tell them. The answer
-    is the summaries' mean (of slopes the geometric one), weighted by what the
-    judge holds likely. Input and output are those of `PhotoSummary`.
+    answers in between. Here each expert learns one kind of photo, and the
+    gate, which sees `camera_statistics` as well, learns to tell them. Slopes
+    are mixed by their geometric, embeddings by their arithmetic mean, weighted
+    by the gate. Input and output are those of `CurveExpert`.
 
     Args:
-        widths, code_size, dropout: see `PhotoSummary`.
+        widths, embedding_size, dropout: see `GlobalEncoder`.
+
+    Reference:
+        Jacobs et al., Adaptive mixtures of local experts (1991).
     """
 
-    def __init__(self, widths=(24, 32, 48, 64, 96), code_size=64, dropout=0.3):
-        super().__init__()
-        self.arguments = dict(
-            widths=widths, code_size=code_size, dropout=dropout
+    def __init__(
+        self,
+        widths=(24, 32, 48, 64, 96),
+        embedding_size=64,
+        dropout=0.3,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.widths = tuple(widths)
+        self.embedding_size = embedding_size
+        self.dropout = dropout
+        arguments = widths, embedding_size, dropout
+        self.power_law_expert = CurveExpert(*arguments)
+        self.camera_expert = CurveExpert(*arguments)
+        self.gate_encoder = GlobalEncoder(
+            *arguments, use_camera_statistics=True
         )
-        self.plain = PhotoSummary(widths, code_size, dropout)
-        self.camera = PhotoSummary(widths, code_size, dropout)
-        self.judge = PhotoCode(widths, code_size, dropout, tells_cameras=True)
-        self.verdict = layers.Dense(1, kernel_initializer="zeros")
+        self.gate = layers.Dense(1, kernel_initializer="zeros")
 
     def call(self, thumbnail, training=False):
-        plain, camera, odds = self.both(thumbnail, training=training)
-        return self.mix(plain, camera, odds)
+        return self.mix(*self.components(thumbnail, training=training))
 
-    def both(self, thumbnail, training=False):
-        """Looks at photos as if they were of either kind.
+    def components(self, thumbnail, training=False):
+        """Asks both experts and the gate.
 
         Returns:
-            For photos of the power law, slopes (N, pieces) and code; the same
-            for a camera's; (N, 1), the logarithm of the odds of the latter.
+            (slopes, embedding) of the power law's expert, the same of the
+            camera's, and the gate's logits (N, 1).
         """
         return (
-            self.plain(thumbnail, training=training),
-            self.camera(thumbnail, training=training),
-            self.odds(thumbnail, training=training),
+            self.power_law_expert(thumbnail, training=training),
+            self.camera_expert(thumbnail, training=training),
+            self.gate_logits(thumbnail, training=training),
         )
 
-    def odds(self, thumbnail, training=False):
-        """The logarithm of the odds that a camera made the photo: (N, 1)."""
-        return self.verdict(self.judge(thumbnail, training=training))
+    def gate_logits(self, thumbnail, training=False):
+        """Predicts (N, 1) logits that a camera made the photo."""
+        return self.gate(self.gate_encoder(thumbnail, training=training))
 
-    def mix(self, plain, camera, odds):
-        """Takes what `both` gave to one answer.
+    def mix(self, power_law, camera, gate_logits):
+        """Mixes what `components` returned.
 
         Returns:
-            Slopes (N, pieces) and code (N, code_size), between the two kinds'.
+            Slopes (N, pieces) and embedding (N, embedding_size).
         """
-        share = ops.sigmoid(_SURENESS * odds)
-        (slopes, code), (camera_slopes, camera_code) = plain, camera
+        share = ops.sigmoid(GATE_SHARPNESS * gate_logits)
+        (slopes, embedding), (camera_slopes, camera_embedding) = (
+            power_law,
+            camera,
+        )
         return (
             slopes ** (1.0 - share) * camera_slopes**share,
-            code + share * (camera_code - code),
+            embedding + share * (camera_embedding - embedding),
         )
 
     @property
-    def codes(self):
-        """The convolutional networks of the branch."""
-        return [self.plain.code, self.camera.code, self.judge]
+    def encoders(self):
+        """The convolutional encoders of the branch."""
+        return [
+            self.power_law_expert.encoder,
+            self.camera_expert.encoder,
+            self.gate_encoder,
+        ]
 
     def get_config(self):
-        return {**super().get_config(), **self.arguments}
+        return {
+            **super().get_config(),
+            "widths": list(self.widths),
+            "embedding_size": self.embedding_size,
+            "dropout": self.dropout,
+        }

@@ -1,9 +1,16 @@
-"""The `natural` model's local network, for clipped channels."""
+"""The local branch: a U-Net that predicts affine colour transforms."""
 
 import keras
 from keras import layers, ops
 
 from tfexposure.layers import register
+
+# Channels of the affine coefficients: per colour channel its row of the
+# matrix and its offset, then one lift for all three.
+MATRIX_ROWS = (slice(0, 3), slice(4, 7), slice(8, 11))
+OFFSETS = (slice(3, 4), slice(7, 8), slice(11, 12))
+LIFT = slice(12, 13)
+COEFFICIENT_COUNT = 13
 
 
 def conv(filters, strides=1, kernel_size=3, activation="relu"):
@@ -19,62 +26,83 @@ def conv(filters, strides=1, kernel_size=3, activation="relu"):
 
 
 @register
-class ClipFiller(keras.layers.Layer):
-    """Local branch: a U-Net at half size and below, steered by the code.
+class LocalUNet(keras.layers.Layer):
+    """Predicts affine coefficients by a U-Net at half size and below.
+
+    Like HDRNet's, they vary slowly and act on the image at full size, where
+    the mask of clipped values has the detail. FiLM conditions every level on
+    the photo's embedding.
+
+    Input: features (N, H, W, C), H and W multiples of 2 ** len(widths), and
+    the embedding (N, embedding_size). Output: (N, H/2, W/2, 13), see
+    `MATRIX_ROWS`, `OFFSETS` and `LIFT`.
 
     Args:
-        widths: channels at 1/2, 1/4, ... of the photo's size.
+        widths: channels at 1/2, 1/4, ... of the image's size.
 
-    Output: (N, H/2, W/2, 13), per channel a row of the matrix and the offset,
-    then the lift of values near white.
+    Reference:
+        Gharbi et al., Deep bilateral learning for real-time image enhancement
+        (2017); Perez et al., FiLM: Visual reasoning with a general
+        conditioning layer (2018).
     """
 
-    def __init__(self, widths=(24, 48, 64, 96, 96)):
-        super().__init__()
-        self.arguments = dict(widths=widths)
+    def __init__(self, widths=(24, 48, 64, 96, 96), **kwargs):
+        super().__init__(**kwargs)
+        self.widths = tuple(widths)
 
         def active(width, strides=1):
             # Rectified levels have died in training, and with them all that
             # lower ones knew.
             return conv(width, strides, activation="leaky_relu")
 
-        self.downs = [active(width, 2) for width in widths]
-        self.encoders = [active(width) for width in widths]
-        self.steers = [
+        upper = self.widths[:-1]
+        self.downs = [active(width, 2) for width in self.widths]
+        self.encoders = [active(width) for width in self.widths]
+        self.film = [
             layers.Dense(2 * width, kernel_initializer="zeros")
-            for width in widths
+            for width in self.widths
         ]
-        self.narrows = [conv(width, 1, 1, None) for width in widths[:-1]]
-        self.decoders = [
-            (active(width), active(width)) for width in widths[:-1]
-        ]
-        self.decoder_list = [layer for pair in self.decoders for layer in pair]
+        self.projections = [conv(width, 1, 1, None) for width in upper]
+        self.decoders_in = [active(width) for width in upper]
+        self.decoders_out = [active(width) for width in upper]
         self.head = layers.Conv2D(
-            13, 3, padding="same", kernel_initializer="zeros"
+            COEFFICIENT_COUNT, 3, padding="same", kernel_initializer="zeros"
         )
 
-    def call(self, x, code):
+    def call(self, x, embedding):
         links = []
         for down, encode in zip(self.downs, self.encoders, strict=True):
             x = encode(down(x))
             links.append(x)
-        x = self._steer(x, code, -1)
-        for level in reversed(range(len(self.narrows))):
-            x = enlarge(self.narrows[level](x)) + links[level]
-            x = self._steer(x, code, level)
-            first, second = self.decoders[level]
-            x = x + second(first(x))
+        x = self._modulate(x, embedding, -1)
+        for level in reversed(range(len(self.projections))):
+            x = enlarge(self.projections[level](x)) + links[level]
+            x = self._modulate(x, embedding, level)
+            x = x + self.decoders_out[level](self.decoders_in[level](x))
         return self.head(x)
 
-    def _steer(self, x, code, level):
-        scale, shift = ops.split(self.steers[level](code), 2, axis=-1)
+    def _modulate(self, x, embedding, level):
+        """FiLM: scales and shifts each channel by the embedding."""
+        scale, shift = ops.split(self.film[level](embedding), 2, axis=-1)
         channels = x.shape[-1]
         scale = ops.reshape(scale, (-1, 1, 1, channels))
         shift = ops.reshape(shift, (-1, 1, 1, channels))
         return x * (1.0 + scale) + shift
 
+    def convolutions(self):
+        """Yields each convolution and the halvings before its output."""
+        for level in range(len(self.widths)):
+            yield self.downs[level], level + 1
+            yield self.encoders[level], level + 1
+        for level in range(len(self.widths) - 1):
+            # Before the enlarging.
+            yield self.projections[level], level + 2
+            yield self.decoders_in[level], level + 1
+            yield self.decoders_out[level], level + 1
+        yield self.head, 1
+
     def get_config(self):
-        return {**super().get_config(), **self.arguments}
+        return {**super().get_config(), "widths": list(self.widths)}
 
 
 def enlarge(images):

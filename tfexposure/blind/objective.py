@@ -1,7 +1,7 @@
-"""The `natural` model's objective, in `keras.ops`.
+"""The blind model's losses, in `keras.ops`.
 
-All terms but the logarithms are means over the batch of images in [0, 1], so a
-term of 0.04 is an error of a twenty-fifth of the range.
+All but the logarithms are means over the batch of images in [0, 1], so a loss
+of 0.04 is an error of a twenty-fifth of the range.
 """
 
 import dataclasses
@@ -22,14 +22,14 @@ from tfexposure.perceptual import perceptual_loss
 
 
 @dataclasses.dataclass(frozen=True)
-class NaturalWeights:
-    """Weights of the terms; those from `filled` on judge clipped areas.
+class BlindLossConfig:
+    """Weights of the losses; those from `filled` on are of clipped areas.
 
     Attributes:
         curve: L1 of the tone curve's answer where nothing is clipped.
         shape: the same after the best gain per photo: how bright a photo was
             meant is ambiguous, the rest is not.
-        kind: cross-entropy of the judge's odds that a camera made the photo.
+        kind: cross-entropy of the gate's logits that a camera made the photo.
         curve_log: logarithm of the mean square error per photo, with which
             PSNR goes: it takes the likeliest answer where L1 takes the median
             of all, and leaves good photos alone.
@@ -69,7 +69,7 @@ class NaturalWeights:
 
 
 def expose_batch(batch):
-    """Takes the batch's photos with its cameras; see `natural_terms`.
+    """Takes the batch's photos with its cameras; see `blind_losses`.
 
     Args:
         batch: dict of `photos` (N, H, W, 3), `crop` (int32, row and column of
@@ -85,7 +85,7 @@ def expose_batch(batch):
     }
 
 
-def natural_terms(
+def blind_losses(
     model,
     batch,
     weights,
@@ -94,103 +94,129 @@ def natural_terms(
     discriminator=None,
     features=None,
 ):
-    """Computes the objective of the `natural` model for one batch.
+    """Computes the losses of the blind model for one batch.
 
     Args:
-        model: NaturalRestorer.
+        model: BlindRestorer.
         batch: what `expose_batch` returned.
-        weights: NaturalWeights.
+        weights: BlindLossConfig.
         crop_size: side of the crops for the local network, in pixels.
-        crop_count: that many photos, the most clipped, get a crop; 0 judges
+        crop_count: that many photos, the most clipped, get a crop; 0 trains
             the curves alone, some twice as fast.
         discriminator: PatchDiscriminator, for `weights.adversarial`.
         features: VGG-19 feature maps, for `weights.perceptual`.
 
     Returns:
-        dict of scalars: `loss`, the terms by name, and `discriminator`, that
+        dict of scalars: `loss`, the losses by name, and `discriminator`, that
         network's own loss, if there is one.
     """
-    overexposed, target = batch["overexposed"], batch["target"]
-    slopes, code, terms = _summary_terms(model, batch)
+    slopes, embedding, losses = _global_losses(model, batch)
     if not crop_count:
-        return {"loss": _weighted(terms, weights), **terms}
+        return {"loss": _weighted(losses, weights), **losses}
+    crops = _most_clipped(
+        model, batch, crop_size, crop_count, slopes, embedding
+    )
+    own = _local_losses(model, *crops, losses, discriminator, features)
+    return {"loss": _weighted(losses, weights), **losses, **own}
 
+
+def _most_clipped(model, batch, size, count, slopes, embedding):
+    """Cuts the crops, and keeps those with the most clipped values."""
     crops = [
-        _crop(images, batch["crop"], crop_size)
-        for images in (overexposed, target)
+        _crop(batch[name], batch["crop"], size)
+        for name in ("overexposed", "target")
     ]
     share = ops.mean(model.clip_mask(crops[0]), axis=(1, 2, 3))
-    chosen = ops.top_k(share, crop_count)[1]
-    overexposed, target, slopes, code = (
-        ops.take(values, chosen, axis=0) for values in (*crops, slopes, code)
-    )
+    chosen = ops.top_k(share, count)[1]
+    return [
+        ops.take(values, chosen, axis=0)
+        for values in (*crops, slopes, embedding)
+    ]
+
+
+def _local_losses(
+    model,
+    overexposed,
+    target,
+    slopes,
+    embedding,
+    losses,
+    discriminator,
+    features,
+):
+    """Adds to `losses` those of crops; returns the discriminator's own."""
     # What is invented has no say in the exposure of the rest.
     slopes = ops.stop_gradient(slopes)
-    toned, correction = model.parts(overexposed, slopes, code)
+    toned, correction = model.tone_and_correct(overexposed, slopes, embedding)
     restored = toned + correction
     mask = model.clip_mask(overexposed)
     near_white = model.white_mask(overexposed)
     # Where the curve has the exposure wrong, so has the rest: a truth as
     # bright as the curve's answer.
     gain = ops.stop_gradient(_best_gain(toned, target, 1.0 - mask))
-    terms.update(_filler_terms(restored, target, mask, near_white, gain))
+    losses.update(_filling_losses(restored, target, mask, near_white, gain))
     wanted = ops.clip(target / gain, 0.0, 1.0)
     own = {}
     if discriminator is not None:
         # Only the filling is judged: both sides share the curve's answer.
         real = toned + mask * (wanted - toned)
-        terms["adversarial"], own["discriminator"] = _adversarial_terms(
+        losses["adversarial"], own["discriminator"] = _adversarial_losses(
             discriminator, overexposed, ops.stop_gradient(real), restored, mask
         )
     if features is not None:
         maps = [ops.stop_gradient(found) for found in features(wanted)]
         distance = perceptual_loss(maps, features(restored), "full")
-        terms["perceptual"] = ops.mean(distance)
-    return {"loss": _weighted(terms, weights), **terms, **own}
+        losses["perceptual"] = ops.mean(distance)
+    return own
 
 
-def _summary_terms(model, batch):
-    """Judges the look at the whole photo; returns slopes and code as well."""
+def _global_losses(model, batch):
+    """Returns the slopes, the embedding and the losses of whole photos."""
     images = batch["overexposed"], batch["target"]
-    if model.arguments["stops"] is not None:
-        slopes, code = model.summarize(batch["thumbnail"], training=True)
-        return slopes, code, _curve_terms(model, *images, slopes)
-    branch = model.summary_branch
-    plain, camera, odds = branch.both(batch["thumbnail"], training=True)
+    if model.known_stops is not None:
+        slopes, embedding = model.encode_photo(
+            batch["thumbnail"], training=True
+        )
+        return slopes, embedding, _curve_losses(model, *images, slopes)
+    branch = model.global_branch
+    power_law, camera, logits = branch.components(
+        batch["thumbnail"], training=True
+    )
     label = ops.expand_dims(batch["camera"], 1)
-    # Every photo teaches the curve of its own kind.
-    own = ops.where(label > 0.5, camera[0], plain[0])
-    terms = _curve_terms(model, *images, own)
-    terms["kind"] = _surprise(odds, label)
+    # Every photo teaches the expert of its own kind.
+    own = ops.where(label > 0.5, camera[0], power_law[0])
+    losses = _curve_losses(model, *images, own)
+    losses["kind"] = _cross_entropy(logits, label)
     # What is filled has no say in what a photo is.
-    return *branch.mix(plain, camera, ops.stop_gradient(odds)), terms
+    mixed = branch.mix(power_law, camera, ops.stop_gradient(logits))
+    return *mixed, losses
 
 
-def judge_terms(model, batch):
-    """Computes what the judge of kinds learns from, and nothing else.
+def gate_losses(model, batch):
+    """Computes what the gate learns from, and nothing else.
 
     Args:
-        model: NaturalRestorer of unknown stops.
+        model: BlindRestorer of unknown exposure.
         batch: what `expose_batch` returned.
 
     Returns:
         dict of scalars: `loss`, and the same as `kind`.
     """
-    odds = model.summary_branch.odds(batch["thumbnail"], training=True)
-    surprise = _surprise(odds, ops.expand_dims(batch["camera"], 1))
-    return {"loss": surprise, "kind": surprise}
+    logits = model.global_branch.gate_logits(batch["thumbnail"], training=True)
+    loss = _cross_entropy(logits, ops.expand_dims(batch["camera"], 1))
+    return {"loss": loss, "kind": loss}
 
 
-def _surprise(odds, label):
-    """Cross-entropy of logarithmic odds (N, 1) against labels 0 or 1."""
-    return ops.mean(ops.softplus(odds) - label * odds)
+def _cross_entropy(logits, label):
+    """Mean cross-entropy of logits (N, 1) against labels 0 or 1."""
+    return ops.mean(ops.softplus(logits) - label * logits)
 
 
-def _weighted(terms, weights):
-    return sum(getattr(weights, name) * value for name, value in terms.items())
+def _weighted(losses, weights):
+    return sum(getattr(weights, name) * loss for name, loss in losses.items())
 
 
-def _adversarial_terms(discriminator, overexposed, wanted, restored, mask):
+def _adversarial_losses(discriminator, overexposed, wanted, restored, mask):
     """Returns the generator's and the discriminator's loss.
 
     Patches count by how much of them is filled: no one can tell the others.
@@ -220,22 +246,22 @@ def _crop(images, crop, size):
     return ops.slice(images, start, (images.shape[0], size, size, 3))
 
 
-def _curve_terms(model, overexposed, target, slopes):
-    """Judges the tone curve on every fourth pixel, where it must be right."""
+def _curve_losses(model, overexposed, target, slopes):
+    """Compares the tone curve on every fourth pixel, where it must be right."""
     seen, wanted = overexposed[:, ::4, ::4], target[:, ::4, ::4]
     weight = 1.0 - model.clip_mask(seen)
     toned = tone_curve(seen, slopes)
     scaled = toned * _best_gain(toned, wanted, weight)
     axes = (1, 2, 3)
     size = ops.mean(weight, axes) + 0.02
-    terms = {}
+    losses = {}
     for name, image in (("curve", toned), ("shape", scaled)):
         error = weight * ops.abs(image - wanted)
-        terms[name] = ops.mean(error)
+        losses[name] = ops.mean(error)
         square = ops.mean(error * error, axes) / size
         # Errors below 35 dB are none.
-        terms[f"{name}_log"] = ops.mean(ops.log(square + 3e-4))
-    return terms
+        losses[f"{name}_log"] = ops.mean(ops.log(square + 3e-4))
+    return losses
 
 
 def _best_gain(image, wanted, weight):
@@ -246,8 +272,8 @@ def _best_gain(image, wanted, weight):
     return ops.clip((over + 1e-3) / (under + 1e-3), 0.5, 2.0)
 
 
-def _filler_terms(restored, target, mask, near_white, gain):
-    """Judges clipped values, and half as much those that may be lifted."""
+def _filling_losses(restored, target, mask, near_white, gain):
+    """Compares clipped values, and half as much those that may be lifted."""
     zone = (mask + near_white) / 2.0
     anywhere = ops.max(mask, axis=-1, keepdims=True)
     error = ops.abs(target - restored)
@@ -261,14 +287,14 @@ def _filler_terms(restored, target, mask, near_white, gain):
         "gradient": gradient,
     }
     size = ops.mean(zone) + 0.02
-    terms = {name: ops.mean(value) / size for name, value in means.items()}
+    losses = {name: ops.mean(value) / size for name, value in means.items()}
     distribution = _distribution_loss(*luminance, anywhere)
-    terms["distribution"] = distribution / (ops.mean(mask) + 0.02)
+    losses["distribution"] = distribution / (ops.mean(mask) + 0.02)
     axes = (1, 2, 3)
     square = ops.mean(zone * error * error, axes)
     square = square / (ops.mean(zone, axes) + 0.02)
-    terms["filled_root"] = ops.mean(ops.sqrt(square + 1e-6))
-    return terms | {"border": border}
+    losses["filled_root"] = ops.mean(ops.sqrt(square + 1e-6))
+    return losses | {"border": border}
 
 
 def _luminance(images):
@@ -288,7 +314,7 @@ def _opponents(images):
 
 
 def _gradient_losses(restored, target, mask, scales=5):
-    """Returns the terms `gradient` and `border`."""
+    """Returns the losses `gradient` and `border`."""
     everywhere = border = 0.0
     for _ in range(scales):
         for axis in (1, 2):

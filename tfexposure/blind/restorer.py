@@ -1,4 +1,4 @@
-"""The `natural` model: whole-photo curve and local filling, joined."""
+"""The blind model: global tone curve and local affine transforms, joined."""
 
 import math
 
@@ -6,11 +6,14 @@ import keras
 from keras import ops
 
 from tfexposure.blind.global_encoder import (
-    JudgedSummary,
-    PhotoSummary,
+    CurveExpert,
+    MixtureOfCurves,
 )
 from tfexposure.blind.local_unet import (
-    ClipFiller,
+    LIFT,
+    MATRIX_ROWS,
+    OFFSETS,
+    LocalUNet,
     enlarge,
 )
 from tfexposure.blind.tone_curve import (
@@ -32,13 +35,16 @@ from tfexposure.layers import (
 _GAMMA = 2.2
 
 
-def _flops(conv, halvings):
-    """Of a convolution, per pixel of a picture `halvings` times larger."""
-    return 2 * math.prod(conv.kernel.shape) / 4**halvings
+def _flops(convolutions):
+    """Multiplications and additions per pixel of what they are given."""
+    return sum(
+        2 * math.prod(conv.kernel.shape) / 4**halvings
+        for conv, halvings in convolutions
+    )
 
 
 @register
-class NaturalRestorer(keras.Model):
+class BlindRestorer(keras.Model):
     """Gives an overexposed photo a natural exposure, blindly.
 
     Input: float (N, H, W, 3), display-encoded RGB in [0, 1]: whole photos, or
@@ -47,10 +53,10 @@ class NaturalRestorer(keras.Model):
     Output: (N, H, W, 3); in [0, 1] unless training.
 
     Args:
-        summary_widths: see `PhotoCode`.
-        code_size: see `PhotoCode`.
-        filler_widths: see `ClipFiller`.
-        dropout: see `PhotoCode`.
+        encoder_widths: see `GlobalEncoder`.
+        embedding_size: see `GlobalEncoder`.
+        unet_widths: see `LocalUNet`.
+        dropout: see `GlobalEncoder`.
         clip: values between which a channel goes over to clipped: below
             white, because JPEG moves values and a soft border shows less, but
             no lower than it must be, since the curve alone knows the rest.
@@ -58,45 +64,44 @@ class NaturalRestorer(keras.Model):
             full at the end of `clip`: around a lamp or the sun the curve of a
             whole photo ends too dark, where a camera's shoulder squeezed the
             glow. No higher than the start of `clip`; that says: no lift below.
-        stops: how far every photo is overexposed, if that is known: the curve
-            is then the line that undoes it, eq. (10), whatever the photo.
+        known_stops: how far every photo is overexposed, if that is known: the
+            curve is then the line that undoes it, eq. (10), whatever the
+            photo.
     """
 
     def __init__(
         self,
-        summary_widths=(24, 32, 48, 64, 96),
-        code_size=64,
-        filler_widths=(24, 48, 64, 96, 96),
+        encoder_widths=(24, 32, 48, 64, 96),
+        embedding_size=64,
+        unet_widths=(24, 48, 64, 96, 96),
         dropout=0.3,
         clip=(0.9, 0.99),
         lift=0.7,
-        stops=None,
+        known_stops=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.arguments = dict(
-            summary_widths=list(summary_widths),
-            code_size=code_size,
-            filler_widths=list(filler_widths),
-            dropout=dropout,
-            clip=list(clip),
-            lift=lift,
-            stops=stops,
-        )
-        # Known stops leave nothing to judge.
-        branch = JudgedSummary if stops is None else PhotoSummary
-        self.summary_branch = branch(tuple(summary_widths), code_size, dropout)
-        self.filler = ClipFiller(tuple(filler_widths))
+        self.encoder_widths = tuple(encoder_widths)
+        self.embedding_size = embedding_size
+        self.unet_widths = tuple(unet_widths)
+        self.dropout = dropout
+        self.clip = tuple(clip)
+        self.lift = lift
+        self.known_stops = known_stops
+        # A known exposure leaves no gate anything to tell.
+        branch = MixtureOfCurves if known_stops is None else CurveExpert
+        self.global_branch = branch(encoder_widths, embedding_size, dropout)
+        self.local_unet = LocalUNet(unet_widths)
 
     @property
     def multiple(self):
         """Tiles must start at multiples of this many pixels."""
-        return 2 ** len(self.arguments["filler_widths"])
+        return 2 ** len(self.unet_widths)
 
     @property
     def halo(self):
         """Pixels around a tile that its answer depends on, rounded up."""
-        levels = len(self.arguments["filler_widths"])
+        levels = len(self.unet_widths)
         # Into level l (pixels of 2 ** (l + 1)): one 3x3 step and a 3x3 layer.
         reach = sum(2**level + 2 ** (level + 1) for level in range(levels))
         # Back to level l: one neighbour when enlarging, and two 3x3 layers.
@@ -107,69 +112,62 @@ class NaturalRestorer(keras.Model):
     @property
     def flops_per_pixel(self):
         """Multiplications and additions of the local network, per pixel."""
-        filler, total = self.filler, 0.0
-        for level, (down, encode) in enumerate(
-            zip(filler.downs, filler.encoders, strict=True)
-        ):
-            total += _flops(down, level + 1) + _flops(encode, level + 1)
-        for level, narrow in enumerate(filler.narrows):
-            total += _flops(narrow, level + 2)
-            total += sum(_flops(c, level + 1) for c in filler.decoders[level])
-        return total + _flops(filler.head, 1)
+        return _flops(self.local_unet.convolutions())
 
     @property
     def flops_per_photo(self):
-        """The same of the whole-photo branch, once per photo."""
-        convs = []
-        for code in self.summary_branch.codes:
-            convs += enumerate(code.downs)
-            for level, pairs in code.blocks.items():
-                convs += [(level, conv) for pair in pairs for conv in pair]
-        pixels = THUMBNAIL_SIZE**2
-        return pixels * sum(_flops(conv, level + 1) for level, conv in convs)
+        """The same of the global branch, once per photo."""
+        return THUMBNAIL_SIZE**2 * sum(
+            _flops(encoder.convolutions())
+            for encoder in self.global_branch.encoders
+        )
 
     def call(self, inputs, training=False):
         if isinstance(inputs, list | tuple):
             image, thumbnail = inputs
         else:
             image, thumbnail = inputs, self.thumbnail(inputs)
-        slopes, code = self.summarize(thumbnail, training=training)
-        return self.restore(image, slopes, code, training=training)
+        slopes, embedding = self.encode_photo(thumbnail, training=training)
+        return self.restore(image, slopes, embedding, training=training)
 
     def thumbnail(self, image):
         """Reduces whole photos (N, H, W, 3) to (N, 128, 128, 9)."""
         return thumbnails_of(image)
 
-    def summarize(self, thumbnail, training=False):
-        """Returns the tone curve's slopes (N, pieces) and the code."""
-        slopes, code = self.summary_branch(thumbnail, training=training)
-        if self.arguments["stops"] is not None:
-            known = 2.0 ** (-self.arguments["stops"] / _GAMMA)
+    def encode_photo(self, thumbnail, training=False):
+        """Encodes whole photos by their thumbnails (N, 128, 128, 9).
+
+        Returns:
+            Slopes of the tone curve (N, pieces), and the embedding
+            (N, embedding_size).
+        """
+        slopes, embedding = self.global_branch(thumbnail, training=training)
+        if self.known_stops is not None:
+            known = 2.0 ** (-self.known_stops / _GAMMA)
             slopes = ops.zeros_like(slopes) + known
-        return slopes, code
+        return slopes, embedding
 
     def clip_mask(self, image):
         """Says per channel how surely a value is clipped, in [0, 1]."""
-        return clip_mask(image, self.arguments["clip"])
+        return clip_mask(image, self.clip)
 
     def white_mask(self, image):
         """Says per channel how near white a value is, in [0, 1]."""
-        ends = self.arguments["lift"], self.arguments["clip"][1]
-        return white_mask(image, ends)
+        return white_mask(image, (self.lift, self.clip[1]))
 
-    def restore(self, image, slopes, code, training=False):
-        """Restores photos, or parts of them, whose summary is known."""
-        toned, correction = self.parts(image, slopes, code)
+    def restore(self, image, slopes, embedding, training=False):
+        """Restores photos, or parts of them, that `encode_photo` encoded."""
+        toned, correction = self.tone_and_correct(image, slopes, embedding)
         restored = toned + correction
         return restored if training else ops.clip(restored, 0.0, 1.0)
 
-    def parts(self, image, slopes, code):
-        """Returns what the curve gives and what is added where it is clipped.
+    def tone_and_correct(self, image, slopes, embedding):
+        """Computes the tone curve's answer and what corrects it at full size.
 
         Args:
             image: (N, H, W, 3) in [0, 1].
-            slopes: see `summarize`.
-            code: see `summarize`.
+            slopes: see `encode_photo`.
+            embedding: see `encode_photo`.
 
         Returns:
             Two (N, H, W, 3): the sum is the answer; the second is 0 wherever
@@ -178,51 +176,55 @@ class NaturalRestorer(keras.Model):
         height, width = ops.shape(image)[1:3]
         padded = pad_to_multiple(image, self.multiple)
         toned = tone_curve(padded, slopes)
-        field = enlarge(self._field(padded, toned, code))
-        rows = []
-        for channel in range(3):
-            part = field[..., 4 * channel : 4 * channel + 4]
-            mixed = ops.sum(part[..., :3] * toned, axis=-1, keepdims=True)
-            rows.append(mixed + part[..., 3:])
+        coefficients = enlarge(self._coefficients(padded, toned, embedding))
+        rows = [
+            ops.sum(coefficients[..., row] * toned, axis=-1, keepdims=True)
+            + coefficients[..., offset]
+            for row, offset in zip(MATRIX_ROWS, OFFSETS, strict=True)
+        ]
         correction = self.clip_mask(padded) * ops.concatenate(rows, axis=-1)
-        correction = correction + self.white_mask(padded) * field[..., 12:]
+        lift = self.white_mask(padded) * coefficients[..., LIFT]
+        correction = correction + lift
         return (
             toned[:, :height, :width],
             correction[:, :height, :width],
         )
 
-    def field(self, image, slopes, code):
-        """What `parts` adds, as coefficients that vary slowly.
+    def affine_coefficients(self, image, slopes, embedding):
+        """Computes the coefficients of the correction, which vary slowly.
 
-        A photo of many pixels is looked at once at reduced size; its field is
-        enlarged and applied at full size, where `clip_mask` has the detail.
+        A photo of many pixels passes once, at reduced size; its coefficients
+        are enlarged and applied at full size, where `clip_mask` has the
+        detail.
 
         Args:
             image: (N, H, W, 3) in [0, 1].
-            slopes: see `summarize`.
-            code: see `summarize`.
+            slopes: see `encode_photo`.
+            embedding: see `encode_photo`.
 
         Returns:
             (N, H' / 2, W' / 2, 13), H' and W' rounded up to `multiple`: per
             channel, three factors of the curve's answer and an offset, for
-            clipped values; then the lift of all values near white.
+            clipped values; then the lift of all values near white. See
+            `MATRIX_ROWS`, `OFFSETS` and `LIFT` of `local_unet`.
         """
         padded = pad_to_multiple(image, self.multiple)
-        return self._field(padded, tone_curve(padded, slopes), code)
+        toned = tone_curve(padded, slopes)
+        return self._coefficients(padded, toned, embedding)
 
-    def _field(self, padded, toned, code):
+    def _coefficients(self, padded, toned, embedding):
         features = [padded * 2 - 1, toned * 2 - 1, self.clip_mask(padded)]
-        return self.filler(ops.concatenate(features, -1), code)
+        return self.local_unet(ops.concatenate(features, -1), embedding)
 
     def build(self, input_shape=None):
         self.built = True
-        slopes, code = self.summarize(
+        slopes, embedding = self.encode_photo(
             keras.KerasTensor(
                 (1, THUMBNAIL_SIZE, THUMBNAIL_SIZE, THUMBNAIL_CHANNELS)
             )
         )
         side = self.multiple
-        self.restore(keras.KerasTensor((1, side, side, 3)), slopes, code)
+        self.restore(keras.KerasTensor((1, side, side, 3)), slopes, embedding)
 
     def compute_output_shape(self, input_shape):
         if isinstance(input_shape[0], list | tuple):
@@ -230,4 +232,13 @@ class NaturalRestorer(keras.Model):
         return tuple(input_shape)
 
     def get_config(self):
-        return {**super().get_config(), **self.arguments}
+        return {
+            **super().get_config(),
+            "encoder_widths": list(self.encoder_widths),
+            "embedding_size": self.embedding_size,
+            "unet_widths": list(self.unet_widths),
+            "dropout": self.dropout,
+            "clip": list(self.clip),
+            "lift": self.lift,
+            "known_stops": self.known_stops,
+        }

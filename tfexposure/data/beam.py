@@ -8,9 +8,9 @@ system that Beam knows will do.
 import dataclasses
 import os
 import posixpath
+from typing import Any
 
 from tfexposure.data.curation import (
-    Rules,
     judge_photo,
 )
 from tfexposure.data.manifest import (
@@ -20,6 +20,7 @@ from tfexposure.data.manifest import (
     VERDICTS,
     Entry,
 )
+from tfexposure.data.well_exposed import CURATION
 from tfexposure.errors import (
     UserError,
     import_extra,
@@ -27,6 +28,7 @@ from tfexposure.errors import (
 from tfexposure.storage import PHOTO_SUFFIXES, write_atomically
 
 beam = import_extra("apache_beam", "beam")
+DoFn: Any = beam.DoFn
 FileSystems = import_extra("apache_beam.io.filesystems", "beam").FileSystems
 CompressionTypes = beam.io.filesystem.CompressionTypes
 Metrics = beam.metrics.Metrics
@@ -62,7 +64,7 @@ def curate(
     Args:
         folder: the photos' folder, on any file system of Beam.
         output: folder to write to; made if it does not exist.
-        rules: a `curation.Rules`.
+        rules: a `well_exposed.Rules`.
         shards: int > 0, number of record files.
         max_unreadable: int, more unreadable photos than this stop the run.
         options: list of str, options of the Beam pipeline, such as
@@ -78,7 +80,7 @@ def curate(
     Raises:
         UserError: if the folder holds no photo, or too many are unreadable.
     """
-    rules = rules or Rules()
+    rules = rules or CURATION
     counters = {} if counters is None else counters
     folder, output = str(folder), str(output)
     found = _list(folder)
@@ -169,7 +171,7 @@ def _field(number, contents):
     return bytes([number << 3 | 2]) + size + bytes([length]) + contents
 
 
-class _Judge(beam.DoFn):
+class _Judge(DoFn):
     """(id, mtime_ns) -> line of the manifest."""
 
     def __init__(self, folder, rules):
@@ -201,7 +203,7 @@ class _Judge(beam.DoFn):
         yield entry.to_json()
 
 
-class _Encode(beam.DoFn):
+class _Encode(DoFn):
     """(id, sha256) -> serialised tf.train.Example."""
 
     def __init__(self, folder):

@@ -22,16 +22,14 @@ import numpy as np
 from PIL import Image
 
 from tfexposure.data.manifest import (
-    KEEP,
     MANIFEST_NAME,
-    OVEREXPOSED,
-    UNDEREXPOSED,
     UNREADABLE,
     VERDICTS,
     Entry,
     kept_photos,
     read_manifest,
 )
+from tfexposure.data.well_exposed import CURATION, Rules, bright_and_dark
 from tfexposure.errors import UserError
 from tfexposure.storage import list_photos, write_atomically
 
@@ -50,49 +48,6 @@ __all__ = [
 _BATCH = 512
 # EXIF tag 274; values from 5 on swap width and height.
 _ORIENTATION = 274
-
-
-@dataclasses.dataclass(frozen=True)
-class Rules:
-    """When a photo is badly exposed.
-
-    Attributes:
-        bright_level: 8-bit value; a pixel whose largest channel reaches it
-            counts as overexposed.
-        dark_level: 8-bit value; a pixel whose largest channel does not exceed
-            it counts as underexposed.
-        max_bright: the fraction of overexposed pixels, in [0, 1], that a kept
-            photo may have.
-        max_dark: the fraction of underexposed pixels, in [0, 1], that a kept
-            photo may have.
-    """
-
-    bright_level: int = 250
-    dark_level: int = 5
-    max_bright: float = 0.01
-    max_dark: float = 0.01
-
-    def __post_init__(self):
-        for name in ("bright_level", "dark_level"):
-            if not 0 <= getattr(self, name) <= 255:
-                raise ValueError(
-                    f"`{name}` should be an 8-bit value in [0, 255]. "
-                    f"Received: {getattr(self, name)}"
-                )
-        for name in ("max_bright", "max_dark"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(
-                    f"`{name}` should be a fraction in [0, 1]. "
-                    f"Received: {getattr(self, name)}"
-                )
-
-    def verdict(self, bright_fraction, dark_fraction):
-        """Returns `keep`, `overexposed` (goes first) or `underexposed`."""
-        if bright_fraction > self.max_bright:
-            return OVEREXPOSED
-        if dark_fraction > self.max_dark:
-            return UNDEREXPOSED
-        return KEEP
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,12 +85,12 @@ def judge_photo(data, id="", rules=None):
     Args:
         data: `bytes` of a photo file, in any format that Pillow reads.
         id: name to write into the entry.
-        rules: a `Rules`; by default the paper's curation as documented there.
+        rules: a `Rules`; by default those of the paper's curation.
 
     Returns:
         An `Entry` with `size` set and `mtime_ns` 0.
     """
-    rules = rules or Rules()
+    rules = rules or CURATION
     common = {
         "id": id,
         "sha256": hashlib.sha256(data).hexdigest(),
@@ -150,8 +105,7 @@ def judge_photo(data, id="", rules=None):
         text = re.sub(r" <_io\.BytesIO object at 0x[0-9a-f]+>", "", str(error))
         reason = f"{type(error).__name__}: {text}"
         return _unreadable(reason, **common)
-    bright = float(np.mean(peak >= rules.bright_level))
-    dark = float(np.mean(peak <= rules.dark_level))
+    bright, dark = bright_and_dark(peak, rules)
     return Entry(
         verdict=rules.verdict(bright, dark),
         bright_fraction=bright,
@@ -201,7 +155,7 @@ def curate(
         raise UserError(
             f"{folder} holds no photos (.jpg, .png, .webp, .bmp, .tif)."
         )
-    rules = rules or Rules()
+    rules = rules or CURATION
     manifest = Path(manifest or folder / MANIFEST_NAME)
     partial = manifest.with_name(manifest.name + ".partial")
     known = _known_entries(manifest, partial)
@@ -314,7 +268,7 @@ def _judge_file(path, id, rules):
 
 def _known_entries(manifest, partial):
     """Returns id -> entry of earlier runs; the interrupted one is newer."""
-    known = {}
+    known: dict[str, Entry] = {}
     if manifest.exists():
         known.update((entry.id, entry) for entry in read_manifest(manifest))
     if partial.exists():

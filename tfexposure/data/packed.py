@@ -14,24 +14,6 @@ import numpy as np
 from PIL import Image
 
 from tfexposure.errors import UserError
-from tfexposure.imaging.luminance import LUMINANCE_WEIGHTS
-
-# What a training photo may have: the paper's rule (1 % at 250 and above) would
-# drop every lamp and bright sky, and whites that stay white must be learnt.
-MAX_BRIGHT, MAX_WHITE, MAX_DARK = 0.05, 0.02, 0.15
-LUMINANCE = (0.12, 0.85)
-
-
-def is_well_exposed(photo):
-    """Says whether an 8-bit RGB photo may serve as a target."""
-    brightest = photo.max(axis=-1)
-    luminance = float((photo @ LUMINANCE_WEIGHTS).mean() / 255)
-    return bool(
-        (brightest >= 250).mean() <= MAX_BRIGHT
-        and (photo.min(axis=-1) >= 250).mean() <= MAX_WHITE
-        and (brightest <= 5).mean() <= MAX_DARK
-        and LUMINANCE[0] <= luminance <= LUMINANCE[1]
-    )
 
 
 def encode(path, short_side=0, quality=0, kind="jpeg"):
@@ -57,7 +39,7 @@ def encode(path, short_side=0, quality=0, kind="jpeg"):
         raise UserError(f"{path} cannot be read as a photo: {error}") from error
     scale = short_side / min(image.size) if short_side else 1.0
     if scale < 1.0:
-        size = tuple(round(side * scale) for side in image.size)
+        size = [round(side * scale) for side in image.size]
         image = image.resize(size, Image.Resampling.LANCZOS)
     elif not quality:
         return data, np.asarray(image)
@@ -135,12 +117,11 @@ def draw_view(photo, rng, size):
     box_height = height * min(1.0, share / aspect)
     left = rng.uniform() * (width - box_width)
     top = rng.uniform() * (height - box_height)
-    view = Image.fromarray(photo).resize(
-        (size, size),
-        Image.Resampling.BICUBIC,
-        (left, top, left + box_width, top + box_height),
+    box = (left, top, left + box_width, top + box_height)
+    resized = Image.fromarray(photo).resize(
+        (size, size), Image.Resampling.BICUBIC, box
     )
-    view = np.asarray(view)
+    view = np.asarray(resized)
     return view[:, ::-1] if rng.uniform() < 0.5 else view
 
 
@@ -182,8 +163,8 @@ class Batches:
             views.append(
                 draw_view(self.photos[order[index]], rng, self.view_size)
             )
-        views = np.stack(views)
-        return {"photos": views, **self.draw(rng, views)}
+        batch = np.stack(views)
+        return {"photos": batch, **self.draw(rng, batch)}
 
     def __call__(self, step):
         for later in range(step, step + self.ahead):

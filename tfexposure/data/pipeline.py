@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfexposure.data.sources import FilePhotos
 from tfexposure.imaging import exposure
+from tfexposure.imaging.transfer_curves import get_response
 
 
 def training_stream(
@@ -89,7 +90,8 @@ def simulate(target, seed, data):
     noise = tf.random.stateless_uniform(tf.shape(target), seeds[0], -0.5, 0.5)
     target = exposure.dequantize(target, noise)
     tau = tf.random.stateless_uniform((), seeds[1], data.tau_min, data.tau_max)
-    overexposed = exposure.quantize(_overexpose(target, tau, data.response))
+    response = get_response(data.response)
+    overexposed = exposure.quantize(exposure.overexpose(target, tau, response))
     if data.jpeg_quality_max:
         quality = tf.random.stateless_uniform(
             (),
@@ -101,15 +103,6 @@ def simulate(target, seed, data):
         # Exact on quantised values: conversion to uint8 would round them.
         overexposed = tf.image.adjust_jpeg_quality(overexposed, quality)
     return overexposed, target
-
-
-def _overexpose(image, tau, name):
-    response = exposure.get_response(name)
-    if isinstance(response, exposure.GammaResponse):
-        # The powers of `exposure.overexpose` cancel: a third of the time.
-        knee = tau ** (1 / response.gamma)
-        return tf.minimum(image, knee) / knee
-    return exposure.overexpose(image, tau, response)
 
 
 def _is_in_share(position, step_size, offset, share):

@@ -1,33 +1,42 @@
-"""Scores of restorations on photos whose overexposure is simulated."""
+"""Scores of restorations, on simulated overexposure and on real pairs."""
 
+from tfexposure.evaluation.baselines import METHODS, ORACLES
+from tfexposure.evaluation.example import Example, read_photo, to_uint8
 from tfexposure.evaluation.measure import (
+    VALUES,
     Evaluation,
     evaluate,
-    model_method,
-    standard_methods,
+    measure,
 )
-from tfexposure.evaluation.simulation import (
-    Example,
-    Simulation,
+from tfexposure.evaluation.photo_sets import (
+    PairSet,
+    SimulatedSet,
     find_photos,
-    read_photo,
 )
+from tfexposure.evaluation.simulation import Simulation
 from tfexposure.evaluation.table import (
+    LEGEND,
     summarize,
     to_markdown,
     write_results,
 )
 
 __all__ = [
+    "LEGEND",
+    "METHODS",
+    "ORACLES",
+    "VALUES",
     "Evaluation",
     "Example",
+    "PairSet",
     "Simulation",
+    "SimulatedSet",
     "evaluate",
     "find_photos",
-    "model_method",
+    "measure",
     "read_photo",
-    "standard_methods",
     "summarize",
     "to_markdown",
+    "to_uint8",
     "write_results",
 ]

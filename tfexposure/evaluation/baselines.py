@@ -5,6 +5,7 @@ the true tau (Le Jeune, section 3.6); here it is estimated, which is all that
 is possible for a photo of unknown history. Clipped areas stay flat.
 """
 
+import numpy as np
 from keras import ops
 
 from tfexposure.imaging.exposure import (
@@ -18,6 +19,9 @@ from tfexposure.metrics.fidelity import CLIP_LEVEL
 # benchmarks/fit_blind_baseline.py, which says on what.
 STOPS_PER_ROOT_ANY = 2.7
 STOPS_PER_ROOT_ALL = 0.4
+# The mean of a well-exposed photo's channel values above a level lies this
+# share of the way from there to white; fitted by the same program.
+FILL = 0.36
 
 
 def clipped_shares(overexposed, level=CLIP_LEVEL):
@@ -71,3 +75,55 @@ def invert_blind(overexposed, response=GAMMA_2_2, level=CLIP_LEVEL):
     """
     tau = ops.reshape(estimate_tau(overexposed, level), (-1, 1, 1, 1))
     return invert(overexposed, tau, response)
+
+
+def fill(overexposed, tau, response=GAMMA_2_2, level=CLIP_LEVEL):
+    """Undoes the gain and gives clipped channels the value to be expected.
+
+    Args:
+        overexposed: float (N, H, W, 3), display-encoded RGB in [0, 1].
+        tau: float, or a tensor that broadcasts.
+        response: curve between display values and light.
+        level: the value from which a channel counts as clipped.
+
+    Returns:
+        Float (N, H, W, 3) in [0, 1].
+    """
+    restored = invert(overexposed, tau, response)
+    white = response.encode(ops.cast(tau, restored.dtype))
+    return ops.where(
+        ops.convert_to_tensor(overexposed) >= level,
+        white + FILL * (1 - white),
+        restored,
+    )
+
+
+def fill_blind(overexposed, response=GAMMA_2_2, level=CLIP_LEVEL):
+    """`fill` for an unknown overexposure; arguments as `invert_blind`."""
+    tau = ops.reshape(estimate_tau(overexposed, level), (-1, 1, 1, 1))
+    return fill(overexposed, tau, response, level)
+
+
+def _of_one(function):
+    """Makes a function of photos (N, H, W, 3) one of an image (H, W, 3)."""
+
+    def restore(image, *known):
+        return np.asarray(ops.convert_to_numpy(function(image[None], *known)))[
+            0
+        ]
+
+    return restore
+
+
+UNTOUCHED = "untouched"
+INVERSE_BLIND = "inverse (blind)"
+FILL_BLIND = "fill (blind)"
+INVERSE_KNOWN = "inverse (known tau)"
+FILL_KNOWN = "fill (known tau)"
+# Name -> function of an image, and of an image, tau and the response.
+METHODS = {
+    UNTOUCHED: lambda image: image,
+    INVERSE_BLIND: _of_one(invert_blind),
+    FILL_BLIND: _of_one(fill_blind),
+}
+ORACLES = {INVERSE_KNOWN: _of_one(invert), FILL_KNOWN: _of_one(fill)}

@@ -7,26 +7,28 @@ from keras import ops
 
 from tfexposure import metrics
 from tfexposure.errors import UserError
-from tfexposure.evaluation import baselines
-from tfexposure.evaluation.simulation import (
-    read_photo,
-    to_uint8,
+from tfexposure.evaluation import statistics
+from tfexposure.evaluation.example import to_uint8
+
+# Values of one restored photo, see `measure`.
+VALUES = (
+    "psnr",
+    "psnr_best_gain",
+    "psnr_same_mean",
+    "psnr_clipped",
+    "psnr_unclipped",
+    "ssim",
+    "ciede2000",
+    "chroma_clipped",
+    "white",
+    "white_error",
+    "l1",
+    "l1_clipped",
+    "l1_unclipped",
 )
-from tfexposure.imaging import exposure
-from tfexposure.runtime.opening import open_model
-
-INPUT = "input"
-INVERSE_KNOWN = "inverse (known tau)"
-INVERSE_BLIND = "inverse (blind)"
-
-_FIDELITY = {
-    "psnr": metrics.psnr,
-    "ssim": metrics.ssim,
-    "l1": metrics.mean_l1,
-}
-_REGIONS = ("", "_inside", "_outside")
-# Names of the values per photo: psnr, psnr_inside, psnr_outside, ssim, ...
-FIDELITY_NAMES = tuple(name + part for name in _FIDELITY for part in _REGIONS)
+# A region of fewer pixels is not measured: it says little, and a mean over
+# photos would count it like any other.
+MIN_REGION = 256
 
 _SSIM_WINDOW = 11
 _CLASSIFIER_BATCH = 16
@@ -37,59 +39,69 @@ class Evaluation:
     """Values of every method for every photo.
 
     Attributes:
+        name: of the set.
+        about: dict, how the set was made.
+        sentence: the same in words.
         names: files, N of them.
-        taus: float64 (N,).
+        scenes: N labels; photos of one scene are no independent samples.
+        taus: float64 (N,), NaN where unknown.
         clipped: float64 (N,), the share of clipped pixels.
         target_features: float64 (N, 3), in the order of `metrics.FEATURES`.
         target_probabilities: float32 (N, K) by the classifier, or None.
-        fidelity: method -> value name (`FIDELITY_NAMES`) -> float64 (N,), NaN
-            where there is nothing to measure.
+        values: method -> value name (`VALUES`) -> float64 (N,), NaN where
+            there is nothing to measure.
         features: method -> float64 (N, 3).
         probabilities: method -> float32 (N, K); empty without classifier.
         unreadable: tuple of messages.
+        left_out: names of badly exposed originals.
     """
 
+    name: str
+    about: dict
+    sentence: str
     names: tuple
+    scenes: tuple
     taus: np.ndarray
     clipped: np.ndarray
     target_features: np.ndarray
     target_probabilities: np.ndarray | None
-    fidelity: dict
+    values: dict
     features: dict
     probabilities: dict
     unreadable: tuple = ()
+    left_out: tuple = ()
+
+    def measures(self, method):
+        """Returns name -> function of resampled photos; see `statistics`.
+
+        The names are `VALUES`, `metrics.FEATURES` and, with a classifier,
+        `score`.
+        """
+        measures = {
+            name: statistics.Mean(values)
+            for name, values in self.values[method].items()
+        }
+        for i, name in enumerate(metrics.FEATURES):
+            measures[name] = statistics.Similarity(
+                self.target_features[:, i], self.features[method][:, i]
+            )
+        if self.probabilities:
+            measures["score"] = statistics.Score(self.probabilities[method])
+        return measures
 
 
-def standard_methods():
-    """Returns the rows without a network: name -> function of an `Example`."""
-    return {
-        INPUT: lambda example: example.overexposed,
-        INVERSE_KNOWN: _invert_known,
-        INVERSE_BLIND: _invert_blind,
-    }
-
-
-def evaluate(
-    paths,
-    simulation,
-    methods,
-    classifier=None,
-    max_side=None,
-    max_unreadable=10,
-    progress=None,
-):
-    """Overexposes photos, restores them and measures the result.
+def evaluate(photos, methods, oracles=None, classifier=None, progress=None):
+    """Restores photos and measures the results.
 
     What a method returns is rounded to 8 bits first, as a saved photo is.
 
     Args:
-        paths: of the original photos.
-        simulation: a `Simulation`.
-        methods: name -> function from an `Example` to a restored float32
-            (H, W, 3) in [0, 1].
+        photos: a `SimulatedSet`, a `PairSet` or a list of `Example`s.
+        methods: name -> function from float32 (H, W, 3) in [0, 1] to the
+            same, restored.
+        oracles: name -> the same, but with tau and the response as second and
+            third argument; for sets whose `tau_known` is true.
         classifier: a `metrics.classifiers.Classifier`, or None for no score.
-        max_side: larger photos are reduced to this many pixels first.
-        max_unreadable: more unreadable photos than this are an error.
         progress: called as `progress(done, total)` after each photo.
 
     Returns:
@@ -98,75 +110,140 @@ def evaluate(
     Raises:
         UserError: if too many photos are unreadable, or none is left.
     """
-    names, taus, clipped, unreadable = [], [], [], []
-    fidelity = {
-        method: {name: [] for name in FIDELITY_NAMES} for method in methods
-    }
-    features = {method: [] for method in methods}
-    target_features = []
-    targets_seen = _Classified(classifier)
-    seen = {method: _Classified(classifier) for method in methods}
-    for number, path in enumerate(paths):
-        try:
-            target = read_photo(path, max_side)
-        except UserError as error:
-            unreadable.append(str(error))
-            if len(unreadable) > max_unreadable:
-                raise UserError(
-                    f"{len(unreadable)} photos are unreadable, more than the "
-                    "limit:\n" + "\n".join(unreadable)
-                ) from error
-            continue
-        example = simulation.apply(target, path.name)
-        names.append(example.name)
-        taus.append(example.tau)
-        clipped.append(example.region.mean())
-        target_features.append(_features(target))
-        targets_seen.add(target)
-        for method, restore in methods.items():
-            restored = to_uint8(restore(example)).astype(np.float32) / 255
-            for name, value in _measure(example, restored).items():
-                fidelity[method][name].append(value)
-            features[method].append(_features(restored))
-            seen[method].add(restored)
+    names = [*methods, *(oracles or ())]
+    truth = _Restored(classifier)
+    found = {name: _Restored(classifier) for name in names}
+    seen = []
+    for number, example in enumerate(photos):
+        scorer = Scorer(example)
+        truth.add(scorer.target, {})
+        seen.append((example.name, example.scene, example.tau, scorer.share))
+        for name in names:
+            if name in methods:
+                restored = methods[name](example.overexposed)
+            else:
+                restored = oracles[name](
+                    example.overexposed, example.tau, example.response
+                )
+            restored = to_uint8(restored).astype(np.float32) / 255
+            found[name].add(restored, scorer.measure(restored))
         if progress:
-            progress(number + 1, len(paths))
-    if not names:
-        raise UserError("No photo could be read:\n" + "\n".join(unreadable))
+            progress(number + 1, len(photos))
+    unreadable = tuple(getattr(photos, "unreadable", ()))
+    left_out = tuple(getattr(photos, "left_out", ()))
+    if not seen:
+        raise UserError(
+            "\n".join(["No photo is left to evaluate on.", *unreadable])
+            + "".join(f"\n{name} is badly exposed" for name in left_out)
+        )
+    files, scenes, taus, clipped = zip(*seen, strict=True)
     return Evaluation(
-        names=tuple(names),
-        taus=np.array(taus),
+        name=getattr(photos, "name", "examples"),
+        about=photos.describe() if hasattr(photos, "describe") else {},
+        sentence=photos.sentence() if hasattr(photos, "sentence") else "",
+        names=files,
+        scenes=scenes,
+        taus=np.array(taus, np.float64),
         clipped=np.array(clipped, np.float64),
-        target_features=np.array(target_features),
-        target_probabilities=targets_seen.probabilities(),
-        fidelity={
-            method: {name: np.array(v) for name, v in values.items()}
-            for method, values in fidelity.items()
+        target_features=np.array(truth.features),
+        target_probabilities=truth.probabilities(),
+        values={
+            name: {
+                key: np.array([row[key] for row in each.values])
+                for key in VALUES
+            }
+            for name, each in found.items()
         },
-        features={method: np.array(v) for method, v in features.items()},
+        features={
+            name: np.array(each.features) for name, each in found.items()
+        },
         probabilities=(
-            {method: found.probabilities() for method, found in seen.items()}
+            {name: each.probabilities() for name, each in found.items()}
             if classifier
             else {}
         ),
-        unreadable=tuple(unreadable),
+        unreadable=unreadable,
+        left_out=left_out,
     )
 
 
-class _Classified:
-    """Collects photos and classifies them in batches."""
+def measure(example, restored):
+    """Measures one restored photo.
+
+    Args:
+        example: an `Example`.
+        restored: float32 (H, W, 3) in [0, 1].
+
+    Returns:
+        dict of floats, NaN where there is nothing to measure (a region of
+        fewer than `MIN_REGION` pixels, a photo smaller than SSIM's window):
+        `psnr`, in all, after the best gain (`metrics.psnr_best_gain`), with
+        the same mean (`metrics.psnr_same_mean`), inside and outside of the
+        clipped region, in dB; `ssim`; `ciede2000`, mean; `chroma_clipped`,
+        mean distance in a* and b* inside the clipped region; `white`, the
+        difference of the 99.5th percentiles of luminance, and `white_error`,
+        its size; `l1`, in all and by region.
+    """
+    return Scorer(example).measure(restored)
+
+
+class Scorer:
+    """An example, and what its measures need of it whatever is compared.
+
+    Attributes:
+        target: float32 (H, W, 3).
+        share: float, the share of clipped pixels.
+    """
+
+    def __init__(self, example):
+        self.target = example.target
+        self._clipped = example.clipped
+        self.share = float(self._clipped.mean())
+        self._lab = metrics.lab(self.target)
+
+    def measure(self, restored):
+        """Returns what the function `measure` does."""
+        target, clipped = self.target, self._clipped
+        difference = restored.astype(np.float64) - target
+        square = np.square(difference).mean(axis=-1)
+        distance = np.abs(difference).mean(axis=-1)
+        lab = metrics.lab(restored)
+        chroma = metrics.chroma_difference(self._lab, lab)
+        white = metrics.white_difference(target, restored)
+        return {
+            "psnr": float(metrics.decibels(square.mean())),
+            "psnr_best_gain": metrics.psnr_best_gain(target, restored),
+            "psnr_same_mean": metrics.psnr_same_mean(target, restored),
+            "psnr_clipped": float(metrics.decibels(_inside(square, clipped))),
+            "psnr_unclipped": float(
+                metrics.decibels(_inside(square, ~clipped))
+            ),
+            "ssim": _ssim(target, restored),
+            "ciede2000": float(metrics.ciede2000(self._lab, lab).mean()),
+            "chroma_clipped": _inside(chroma, clipped),
+            "white": white,
+            "white_error": abs(white),
+            "l1": float(distance.mean()),
+            "l1_clipped": _inside(distance, clipped),
+            "l1_unclipped": _inside(distance, ~clipped),
+        }
+
+
+class _Restored:
+    """Collects one method's values, features and class probabilities."""
 
     def __init__(self, classifier):
         self._classifier = classifier
-        self._waiting = []
-        self._done = []
+        self.values, self.features = [], []
+        self._waiting, self._done = [], []
 
-    def add(self, image):
-        if self._classifier is None:
-            return
-        self._waiting.append(self._classifier.prepare(image))
-        if len(self._waiting) == _CLASSIFIER_BATCH:
-            self._flush()
+    def add(self, image, values):
+        self.values.append(values)
+        self.features.append(features_of(image))
+        if self._classifier is not None:
+            self._waiting.append(self._classifier.prepare(image))
+            if len(self._waiting) == _CLASSIFIER_BATCH:
+                self._flush()
 
     def probabilities(self):
         if self._classifier is None:
@@ -182,61 +259,21 @@ class _Classified:
         self._waiting = []
 
 
-def _measure(example, restored):
-    values = {}
-    regions = {
-        "": None,
-        "_inside": example.region[None],
-        "_outside": 1 - example.region[None],
-    }
-    too_small = min(restored.shape[:2]) < _SSIM_WINDOW
-    for name, function in _FIDELITY.items():
-        for part, region in regions.items():
-            if name == "ssim" and too_small:
-                value = np.nan
-            else:
-                value = function(example.target[None], restored[None], region)
-                value = float(ops.convert_to_numpy(value)[0])
-            values[name + part] = value
-    return values
-
-
-def _features(image):
+def features_of(image):
+    """`metrics.exposure_features` of one image, NumPy float64 (3,)."""
     features = metrics.exposure_features(image[None])
     return np.asarray(ops.convert_to_numpy(features)[0], np.float64)
 
 
-def _invert_known(example):
-    restored = exposure.invert(
-        example.overexposed[None], example.tau, example.response
-    )
-    return ops.convert_to_numpy(restored)[0]
+def _inside(values, region):
+    """Mean over a region, float; NaN where it is too small."""
+    if region.sum() < MIN_REGION:
+        return np.nan
+    return float(values[region].mean())
 
 
-def _invert_blind(example):
-    restored = baselines.invert_blind(
-        example.overexposed[None], example.response
-    )
-    return ops.convert_to_numpy(restored)[0]
-
-
-def model_method(model):
-    """Returns a method that restores with a trained generator.
-
-    Args:
-        model: SavedModel folder, `.tflite` file, run folder, or an open
-            `Model`.
-
-    Returns:
-        A function from an `Example` to a restored float32 (H, W, 3).
-
-    Raises:
-        UserError: if there is no such model or it does not load.
-    """
-    opened = open_model(model)
-    if opened.fixed_size:
-        raise UserError(
-            f"{model} takes photos of {opened.fixed_size} pixels only; "
-            "evaluation needs a model for any size."
-        )
-    return lambda example: opened.restore_photo(example.overexposed)
+def _ssim(target, restored):
+    if min(target.shape[:2]) < _SSIM_WINDOW:
+        return np.nan
+    value = metrics.ssim(target[None], restored[None])
+    return float(ops.convert_to_numpy(value)[0])

@@ -1,40 +1,25 @@
-"""Photos, read and overexposed the same way in every evaluation."""
+"""Photos, overexposed the same way in every evaluation."""
 
 import dataclasses
 import hashlib
 import io
-from pathlib import Path
+import re
 
 import numpy as np
 from keras import ops
-from PIL import Image, ImageOps
+from PIL import Image
 
-from tfexposure.data.manifest import kept_photos
-from tfexposure.errors import UserError
+from tfexposure.evaluation.example import Example, to_uint8
 from tfexposure.imaging import exposure
-from tfexposure.metrics import clipped_region
-from tfexposure.storage import list_photos
+from tfexposure.imaging.transfer_curves import get_response
 
-
-@dataclasses.dataclass(frozen=True)
-class Example:
-    """One photo and its overexposed version.
-
-    Attributes:
-        name: the file's name.
-        target: float32 (H, W, 3) in [0, 1], the original.
-        overexposed: float32 (H, W, 3) in [0, 1], 8-bit values.
-        region: float32 (H, W, 1), 1 where a channel was clipped.
-        tau: the share of full-scale light that became white.
-        response: the camera's curve, as in `exposure`.
-    """
-
-    name: str
-    target: np.ndarray
-    overexposed: np.ndarray
-    region: np.ndarray
-    tau: float
-    response: object
+# `tau0.5`, `tau0.2to0.9` or `tau-random`, then `-jpeg` or `-jpeg75`.
+_NAME = re.compile(
+    r"tau(?:(?P<low>[\d.]+)(?:to(?P<high>[\d.]+))?|-random)"
+    r"(?:-jpeg(?P<quality>\d+)?)?"
+)
+_RANDOM = (0.5, 1.0)
+_JPEG_QUALITY = 90
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +55,35 @@ class Simulation:
                 f"{self.jpeg_quality}"
             )
 
+    @classmethod
+    def from_name(cls, name, **settings):
+        """Makes the simulation that a name such as `tau-random-jpeg` says.
+
+        Args:
+            name: `tau<VALUE>`, `tau<LEAST>to<GREATEST>` or `tau-random` (0.5
+                to 1), followed by nothing, by `-jpeg` (quality 90, saved once)
+                or by `-jpeg<QUALITY>`.
+            **settings: `response` and `seed`.
+
+        Raises:
+            ValueError: for another name, or for values out of range.
+        """
+        match = _NAME.fullmatch(name)
+        try:
+            low, high = _RANDOM
+            if match["low"]:
+                low = float(match["low"])
+                high = float(match["high"] or low)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                "a set should be called tau0.5, tau0.2to0.9, tau-random or one "
+                f"of these with -jpeg or -jpeg75 after it. Received: {name!r}"
+            ) from error
+        quality = 0
+        if "-jpeg" in name:
+            quality = int(match["quality"] or _JPEG_QUALITY)
+        return cls(low, high, jpeg_quality=quality, **settings)
+
     def apply(self, target, name):
         """Overexposes a photo.
 
@@ -84,83 +98,19 @@ class Simulation:
         generator = np.random.default_rng(int.from_bytes(digest[:8], "big"))
         tau = float(generator.uniform(self.tau_min, self.tau_max))
         noise = generator.random(target.shape, np.float32) - np.float32(0.5)
-        response = exposure.get_response(self.response)
+        response = get_response(self.response)
         overexposed = exposure.quantize(
             exposure.overexpose(
                 exposure.dequantize(target, noise), tau, response
             )
         )
-        region = clipped_region(overexposed[None])[0]
-        overexposed = _array(overexposed)
+        overexposed = np.asarray(ops.convert_to_numpy(overexposed))
         if self.jpeg_quality:
             overexposed = _jpeg(overexposed, self.jpeg_quality)
-        return Example(name, target, overexposed, _array(region), tau, response)
-
-
-def find_photos(source, limit=None):
-    """Lists the photos to evaluate on.
-
-    Args:
-        source: folder of photos, or manifest of curated ones.
-        limit: at most so many, evenly spaced; None for all.
-
-    Returns:
-        List of `Path`.
-
-    Raises:
-        UserError: if there is no such source or it holds no photo.
-    """
-    source = Path(source)
-    if source.is_dir():
-        paths = [source / name for name in list_photos(source)]
-    elif source.is_file():
-        paths = [path for _, path in kept_photos(source)]
-    else:
-        raise UserError(
-            f"{source} should be a folder of photos or a manifest of "
-            "trainers/curate.py; it does not exist."
-        )
-    if not paths:
-        raise UserError(f"{source} holds no photos.")
-    if limit and limit < len(paths):
-        places = np.linspace(0, len(paths) - 1, limit).round().astype(int)
-        paths = [paths[place] for place in places]
-    return paths
-
-
-def read_photo(path, max_side=None):
-    """Reads a photo, upright.
-
-    Args:
-        path: of the file.
-        max_side: larger photos are reduced to this many pixels.
-
-    Returns:
-        NumPy float32 (H, W, 3) in [0, 1], 8-bit values.
-
-    Raises:
-        UserError: if the file is no photo that can be read.
-    """
-    try:
-        with Image.open(path) as image:
-            image = ImageOps.exif_transpose(image).convert("RGB")
-    except Exception as error:  # Pillow's plugins raise nearly anything.
-        raise UserError(f"{path} cannot be read as a photo: {error}") from error
-    if max_side and max(image.size) > max_side:
-        image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
-    return np.asarray(image, np.float32) / 255
-
-
-def to_uint8(image):
-    """Rounds an image in [0, 1] to 8 bits; NumPy (H, W, 3)."""
-    return np.floor(np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
+        return Example(name, target, overexposed, tau, response, scene=name)
 
 
 def _jpeg(image, quality):
     stream = io.BytesIO()
     Image.fromarray(to_uint8(image)).save(stream, "JPEG", quality=quality)
     return np.asarray(Image.open(stream), np.float32) / 255
-
-
-def _array(tensor):
-    return np.asarray(ops.convert_to_numpy(tensor))

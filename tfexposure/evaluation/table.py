@@ -1,47 +1,61 @@
-"""An evaluation as a table: Markdown for people, JSON for programs."""
+"""Evaluations as tables: Markdown for people, JSON for programs."""
 
-import dataclasses
 import math
 from pathlib import Path
 
 import numpy as np
-from keras import ops
 
 from tfexposure import metrics
-from tfexposure.evaluation.measure import FIDELITY_NAMES
+from tfexposure.evaluation import statistics
 from tfexposure.storage import to_json, write_atomically
 
 _SPLITS = 10
+RESAMPLES = 1000
 
+# Value -> heading, and digits.
 _COLUMNS = {
-    "psnr": "PSNR, dB",
-    "psnr_inside": "PSNR inside",
-    "psnr_outside": "PSNR outside",
-    "ssim": "SSIM",
-    "ssim_inside": "SSIM inside",
-    "ssim_outside": "SSIM outside",
-    "l1": "L1",
-    "l1_inside": "L1 inside",
-    "l1_outside": "L1 outside",
-    "luminance": "Luminance, %",
-    "contrast": "Contrast, %",
-    "saturation": "Saturation, %",
+    "psnr": ("PSNR, dB", 2),
+    "psnr_best_gain": ("best gain", 2),
+    "psnr_same_mean": ("GT mean", 2),
+    "psnr_clipped": ("clipped", 2),
+    "psnr_unclipped": ("unclipped", 2),
+    "ssim": ("SSIM", 3),
+    "ciede2000": ("CIEDE2000", 1),
+    "chroma_clipped": ("chroma error, clipped", 1),
+    "white": ("whites", 3),
+    "white_error": ("whites, error", 3),
+    "l1": ("L1", 4),
+    "luminance": ("luminance, %", 1),
+    "contrast": ("contrast, %", 1),
+    "saturation": ("saturation, %", 1),
 }
-_DIGITS = {"psnr": 2, "ssim": 4, "l1": 4}
+LEGEND = f"""\
+Means over the photos, with half of the 95 % interval (bootstrap over the
+scenes, {RESAMPLES} resamples). PSNR in dB, at most {metrics.PSNR_CAP:.0f} a
+photo: of the whole photo, after the best single gain in linear light, after
+scaling to the original's mean luminance (GT mean), over the pixels of which a
+channel is clipped, and over the others. CIEDE2000: mean over the photo. Chroma
+error: mean distance in a* and b* over clipped pixels. Whites: difference of the
+99.5th percentiles of luminance. Luminance, contrast, saturation: histogram
+similarity of the sets.
+"""
 
 
-def summarize(evaluation, simulation, classifier=None):
+def summarize(evaluation, classifier=None, resamples=RESAMPLES):
     """Reduces an evaluation to one row per method.
 
     Args:
         evaluation: an `Evaluation`.
-        simulation: the `Simulation` that it was made with.
         classifier: the `Classifier` that it was made with, or None.
+        resamples: of the bootstrap.
 
     Returns:
-        A dictionary that JSON can hold: `photos` (N), `noise_floor` (None for
-        one photo), `clipped`, `simulation`, `score` (label and weights of the
-        classifier, and the originals' score), `rows`, `unreadable`.
+        A dictionary that JSON can hold: `name`, `about` and `sentence` of the
+        set, `photos` (N), `noise_floor` (None for one photo), `clipped`,
+        `score` (label and weights of the classifier, and the originals'
+        score), `rows`, `unreadable`, `left_out`. A row has its `name` and,
+        for each value, `mean`, `low`, `high` (the 95 % interval) and `photos`
+        (that have the value).
     """
     target = evaluation.target_features
     photos = len(evaluation.names)
@@ -49,65 +63,72 @@ def summarize(evaluation, simulation, classifier=None):
     if photos > 1:
         floor = metrics.split_half_similarity(target)
         floor = dict(zip(metrics.FEATURES, floor.tolist(), strict=True))
-    rows = []
-    for method, values in evaluation.fidelity.items():
-        row = {"name": method}
-        row.update((name, _mean(values[name])) for name in FIDELITY_NAMES)
-        similarity = metrics.histogram_similarity(
-            target, evaluation.features[method]
-        )
-        similarity = ops.convert_to_numpy(similarity).tolist()
-        row.update(zip(metrics.FEATURES, similarity, strict=True))
-        if classifier:
-            row["score"] = _score(evaluation.probabilities[method])
-        rows.append(row)
+    counts = statistics.resample_photos(
+        photos, resamples, scenes=evaluation.scenes
+    )
     return {
+        "name": evaluation.name,
+        "about": evaluation.about,
+        "sentence": evaluation.sentence,
         "photos": photos,
         "noise_floor": floor,
         "clipped": float(evaluation.clipped.mean()),
-        "simulation": dataclasses.asdict(simulation),
         "score": classifier
         and {
             "label": classifier.label,
             "weights": classifier.weights,
             "originals": _score(evaluation.target_probabilities),
         },
-        "rows": rows,
+        "rows": [
+            _row(evaluation, method, counts) for method in evaluation.values
+        ],
         "unreadable": list(evaluation.unreadable),
+        "left_out": list(evaluation.left_out),
     }
+
+
+def _row(evaluation, method, counts):
+    row = {"name": method}
+    for name, measure in evaluation.measures(method).items():
+        if name != "score":
+            row[name] = vars(statistics.estimate([measure], counts))
+            known = evaluation.values[method].get(name, evaluation.clipped)
+            row[name]["photos"] = int(np.isfinite(known).sum())
+    if evaluation.probabilities:
+        row["score"] = _score(evaluation.probabilities[method])
+    return row
 
 
 def to_markdown(summary):
     """Formats a summary as a Markdown table with its N and noise floor."""
     score = summary["score"]
-    head = ["Row", *_COLUMNS.values()]
+    head = ["Row", *(heading for heading, _ in _COLUMNS.values())]
     if score:
         head.append(f"{score['label'].capitalize()} (mean ± std)")
     lines = [_line(head), _line(["---"] + ["---:"] * (len(head) - 1))]
     for row in summary["rows"]:
         cells = [row["name"]]
-        for name in _COLUMNS:
-            digits = _DIGITS.get(name.split("_")[0], 1)
-            cells.append(format_number(row[name], digits))
+        cells += [
+            _cell(row[name], digits) for name, (_, digits) in _COLUMNS.items()
+        ]
         if score:
             cells.append(format_score(row["score"]))
         lines.append(_line(cells))
-    simulation = summary["simulation"]
-    low, high = simulation["tau_min"], simulation["tau_max"]
-    tau = f"{low:g}" if low == high else f"uniform in [{low:g}, {high:g}]"
-    jpeg = simulation["jpeg_quality"]
-    jpeg = f"JPEG quality {jpeg}" if jpeg else "no JPEG compression"
+    sentence = summary["sentence"]
     lines += [
         "",
-        f"N = {summary['photos']} photos; tau {tau}, response "
-        f"{simulation['response']}, {jpeg}; {100 * summary['clipped']:.1f} % "
-        "of the pixels clipped. Inside and outside: of the clipped areas. "
+        f"N = {summary['photos']} photos{sentence and '; ' + sentence}; "
+        f"{100 * summary['clipped']:.1f} % of the pixels clipped. "
         + describe_floor(summary),
     ]
     if score:
         lines.append(
             f"Score: {score['weights']}, {_SPLITS} splits; the originals have "
             f"{format_score(score['originals'])}."
+        )
+    if summary["left_out"]:
+        lines.append(
+            f"{len(summary['left_out'])} badly exposed originals are left out."
         )
     if summary["unreadable"]:
         lines.append(f"{len(summary['unreadable'])} photos were unreadable.")
@@ -126,42 +147,52 @@ def describe_floor(summary):
     )
 
 
-def write_results(path, evaluation, summary):
+def write_results(path, evaluations, summaries):
     """Writes `<path>.md` and `<path>.json`, each whole or not at all.
 
     Args:
         path: without suffix.
-        evaluation: an `Evaluation`; its values per photo go into the JSON.
-        summary: of the evaluation.
+        evaluations: list of `Evaluation`s; their values per photo go into the
+            JSON.
+        summaries: their summaries.
 
     Returns:
         The two paths.
     """
-    photos = [
-        {
-            "name": name,
-            "tau": evaluation.taus[i],
-            "clipped": evaluation.clipped[i],
-            "features": evaluation.target_features[i].tolist(),
-            "rows": {
-                method: {
-                    **{key: values[key][i] for key in FIDELITY_NAMES},
-                    "features": evaluation.features[method][i].tolist(),
-                }
-                for method, values in evaluation.fidelity.items()
-            },
-        }
-        for i, name in enumerate(evaluation.names)
-    ]
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     written = (
         path.with_name(path.name + ".md"),
         path.with_name(path.name + ".json"),
     )
-    write_atomically(written[0], to_markdown(summary))
-    write_atomically(written[1], to_json({**summary, "per_photo": photos}))
+    parts = [f"## {each['name']}\n\n{to_markdown(each)}" for each in summaries]
+    write_atomically(written[0], "\n".join([*parts, LEGEND]))
+    sets = [
+        {**summary, "per_photo": _per_photo(evaluation)}
+        for evaluation, summary in zip(evaluations, summaries, strict=True)
+    ]
+    write_atomically(written[1], to_json({"sets": sets}))
     return written
+
+
+def _per_photo(evaluation):
+    return [
+        {
+            "name": name,
+            "scene": evaluation.scenes[i],
+            "tau": evaluation.taus[i],
+            "clipped": evaluation.clipped[i],
+            "features": evaluation.target_features[i].tolist(),
+            "rows": {
+                method: {
+                    **{key: values[key][i] for key in values},
+                    "features": evaluation.features[method][i].tolist(),
+                }
+                for method, values in evaluation.values.items()
+            },
+        }
+        for i, name in enumerate(evaluation.names)
+    ]
 
 
 def format_number(value, digits):
@@ -178,16 +209,18 @@ def format_score(score):
     return f"{score['mean']:.2f} ± {score['std']:.2f}"
 
 
+def _cell(interval, digits):
+    half = (interval["high"] - interval["low"]) / 2
+    if not math.isfinite(half):
+        return format_number(interval["mean"], digits)
+    return f"{interval['mean']:.{digits}f} ± {half:.{digits}f}"
+
+
 def _score(probabilities):
     if len(probabilities) < _SPLITS:
         return None
     mean, std = metrics.inception_score(probabilities, _SPLITS)
     return {"mean": float(mean), "std": float(std)}
-
-
-def _mean(values):
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else math.nan
 
 
 def _line(cells):

@@ -145,12 +145,15 @@ def histogram(size, curves, marks=(), labels=("intensity", "")):
         highest bin that is not at an end of the range: clipped pixels pile up
         there and are cut off.
     """
+    # Shares per bin; the tallest inner bin sets the scale.
     bins = 64
     counts = []
     for values, _, _ in curves:
         count, _ = np.histogram(np.ravel(values), bins, (0, 1))
         counts.append(count / count.sum())
     top = 1.15 * max(count[1:-1].max() for count in counts) or 1
+
+    # The sheet, drawn larger and reduced at the end, and its margins.
     k = _OVERSAMPLING
     width, height = size[0] * k, size[1] * k
     image = Image.new("RGB", (width, height), PAPER)
@@ -165,6 +168,7 @@ def histogram(size, curves, marks=(), labels=("intensity", "")):
     def y_of(share):
         return bottom - min(share / top, 1) * (bottom - ceiling)
 
+    # The curves: translucent areas with a solid outline.
     for count, (_, colour, _) in zip(counts, curves, strict=True):
         outline = [(left, bottom)]
         for i, share in enumerate(count):
@@ -173,6 +177,8 @@ def histogram(size, curves, marks=(), labels=("intensity", "")):
         outline.append((right, bottom))
         layer.polygon(outline, fill=(*colour, 70))
         layer.line(outline, fill=(*colour, 255), width=2 * k)
+
+    # The horizontal axis, its ticks and both labels.
     layer.line([(left, bottom), (right, bottom)], INK, k)
     for value in (0, 0.25, 0.5, 0.75, 1):
         x = x_of(value)
@@ -183,6 +189,8 @@ def histogram(size, curves, marks=(), labels=("intensity", "")):
         ((left + right) / 2, height - 1 * k), labels[0], PALE, small, "md"
     )
     layer.text((left, 3 * k), labels[1], PALE, small, "la")
+
+    # The marks: dashed lines, their text on the side with room.
     for value, text in marks:
         x = x_of(value)
         for y in range(ceiling, bottom, 8 * k):
@@ -190,6 +198,8 @@ def histogram(size, curves, marks=(), labels=("intensity", "")):
         anchor = "ra" if value > 0.5 else "la"
         shift = -5 * k if value > 0.5 else 5 * k
         layer.text((x + shift, ceiling), text, MARK, small, anchor)
+
+    # The legend, from the right.
     x = right
     for _, colour, name in reversed(curves):
         if name:

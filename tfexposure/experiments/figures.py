@@ -11,6 +11,7 @@ from tfexposure.evaluation import Simulation
 from tfexposure.experiments import drawing
 from tfexposure.imaging import exposure
 from tfexposure.imaging.luminance import LUMINANCE_WEIGHTS
+from tfexposure.imaging.transfer_curves import GAMMA_2_2
 
 # Figure 8's last row and the paper's example of a random threshold.
 _RANDOM_TAU = 0.69
@@ -26,10 +27,10 @@ def figure4(photos, taus):
         photos: name -> photo.
         taus: one per photo.
     """
-    response = exposure.GAMMA_2_2
+    response = GAMMA_2_2
     rows, row_titles = [], []
     for (name, photo), tau in zip(photos.items(), taus, strict=True):
-        light = _array(response.decode(photo))
+        light = _array(response.to_linear(photo))
         clipped = np.minimum(light, tau)
         example = Simulation(tau_min=tau, tau_max=tau).apply(photo, name)
         inverse = _array(exposure.invert(example.overexposed, tau))
@@ -61,7 +62,8 @@ def compare(photos, restorers, simulation):
 
     Args:
         photos: name -> photo.
-        restorers: label -> function from an `Example` to a restored photo.
+        restorers: label -> function from an overexposed photo to a restored
+            one.
         simulation: a `Simulation`.
     """
     rows, captions, numbers = [], [], {}
@@ -70,7 +72,7 @@ def compare(photos, restorers, simulation):
         row = [drawing.to_image(example.overexposed)]
         caption = [_l1(photo, example.overexposed)]
         for restore in restorers.values():
-            restored = restore(example)
+            restored = restore(example.overexposed)
             row.append(drawing.to_image(restored))
             caption.append(_l1(photo, restored))
         numbers[name] = caption
@@ -86,7 +88,7 @@ def figure8(photos, restore, restore_random, tau=0.5):
     Args:
         photos: name -> photo; the last is overexposed with the paper's
             random tau and restored by `restore_random`.
-        restore: function from an `Example` to a restored photo.
+        restore: function from an overexposed photo to a restored one.
         restore_random: the same, trained with random tau.
         tau: of all rows but the last.
     """
@@ -96,7 +98,7 @@ def figure8(photos, restore, restore_random, tau=0.5):
         used = _RANDOM_TAU if last else tau
         example = Simulation(tau_min=used, tau_max=used).apply(photo, name)
         inverse = _array(exposure.invert(example.overexposed, used))
-        restored = (restore_random if last else restore)(example)
+        restored = (restore_random if last else restore)(example.overexposed)
         pictures = [example.overexposed, inverse, restored]
         numbers[name] = [_l1(photo, picture) for picture in pictures]
         captions.append([*(f"L1 {v:.3f}" for v in numbers[name]), None])
@@ -111,14 +113,14 @@ def figure9(photos, restore, tau=0.5):
 
     Args:
         photos: name -> photo.
-        restore: function from an `Example` to a restored photo.
+        restore: function from an overexposed photo to a restored one.
         tau: of the simulation.
     """
     examples = []
     for name, photo in photos.items():
         example = Simulation(tau_min=tau, tau_max=tau).apply(photo, name)
         inverse = _array(exposure.invert(example.overexposed, tau))
-        restored = restore(example)
+        restored = restore(example.overexposed)
         differences = [
             np.abs(photo - other).mean(axis=-1) for other in (inverse, restored)
         ]
@@ -155,13 +157,13 @@ def ceiling_figure(photos, restore, tau=0.5):
 
     Args:
         photos: name -> photo.
-        restore: function from an `Example` to a restored photo.
+        restore: function from an overexposed photo to a restored one.
         tau: of the simulation.
     """
     rows, numbers = [], {}
     for name, photo in photos.items():
         example = Simulation(tau_min=tau, tau_max=tau).apply(photo, name)
-        restored = np.clip(restore(example), 0, 1)
+        restored = np.clip(restore(example.overexposed), 0, 1)
         limit = float(np.quantile(restored @ _LUMINANCE, 0.999))
         above = float((photo @ _LUMINANCE > limit).mean())
         numbers[name] = {"ceiling": limit, "original_above": above}
@@ -263,8 +265,8 @@ def draw(experiment, photos, restorers):
     Args:
         experiment: `figure4` to `figure11`.
         photos: name -> photo.
-        restorers: label -> function from an `Example` to a restored photo, as
-            in `catalogue.FIGURES`.
+        restorers: label -> function from an overexposed photo to a restored
+            one, as in `catalogue.FIGURES`.
 
     Returns:
         The picture, and a dictionary of the numbers shown in it.

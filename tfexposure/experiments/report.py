@@ -15,10 +15,10 @@ _TITLES = {
     "contrast": "Contrast, %",
     "saturation": "Saturation, %",
     "psnr": "PSNR, dB",
-    "l1_inside": "L1 inside",
-    "l1_outside": "L1 outside",
+    "l1_clipped": "L1 clipped",
+    "l1_unclipped": "L1 unclipped",
 }
-_DIGITS = {"score": 2, "psnr": 2, "l1_inside": 4, "l1_outside": 4}
+_DIGITS = {"score": 2, "psnr": 2, "l1_clipped": 4, "l1_unclipped": 4}
 
 
 def table1_markdown(result):

@@ -21,6 +21,7 @@ from tfexposure.experiments import (
 )
 from tfexposure.experiments.profiles import Profile
 from tfexposure.metrics import classifiers
+from tfexposure.runtime.opening import open_whole_image
 from tfexposure.storage import to_json, write_atomically
 
 _FIGURE_PHOTOS = 3
@@ -267,18 +268,21 @@ def _table(experiment, paths, trainings, classifier, settings, progress):
         groups.setdefault(taus, []).append(row.variant)
     found = {}
     for taus, variants in groups.items():
-        methods = evaluation.standard_methods()
+        methods = dict(evaluation.METHODS)
         for variant in variants:
             for one in trainings[variant]:
-                methods[one.folder.name] = evaluation.model_method(one.folder)
+                methods[one.folder.name] = open_whole_image(one.folder)
         progress(f"evaluating {len(methods)} rows at tau {taus}")
         found[taus] = evaluation.evaluate(
-            paths,
-            evaluation.Simulation(*taus),
+            evaluation.SimulatedSet(
+                paths,
+                evaluation.Simulation(*taus),
+                max_side=settings.profile.max_side,
+            ),
             methods,
-            classifier=classifier,
-            max_side=settings.profile.max_side,
-            progress=_counter(progress),
+            evaluation.ORACLES,
+            classifier,
+            _counter(progress),
         )
     result = tables.compare_rows(
         table,
@@ -300,7 +304,7 @@ def _table(experiment, paths, trainings, classifier, settings, progress):
 
 def _figure(experiment, photos, trainings, settings):
     restorers = {
-        label: evaluation.model_method(trainings[variant][0].folder)
+        label: open_whole_image(trainings[variant][0].folder)
         for label, variant in catalogue.FIGURES[experiment].items()
     }
     image, numbers = figures.draw(experiment, photos, restorers)

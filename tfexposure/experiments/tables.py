@@ -8,24 +8,18 @@ from tfexposure import (
     evaluation,
     metrics,
 )
-from tfexposure.evaluation.measure import (
-    INPUT,
-    INVERSE_BLIND,
-    INVERSE_KNOWN,
-    Evaluation,
-)
-from tfexposure.evaluation.simulation import read_photo
-from tfexposure.experiments import (
-    catalogue,
-    statistics,
-)
+from tfexposure.evaluation import statistics
+from tfexposure.evaluation.baselines import INVERSE_KNOWN
+from tfexposure.evaluation.example import read_photo
+from tfexposure.evaluation.measure import features_of
+from tfexposure.experiments import catalogue
 
 # Compared with the paper; the first needs a classifier.
 PUBLISHED = ("score", *metrics.FEATURES)
 # Folders with fewer photos have no table of their own.
 _LEAST_FOLDER = 100
 # Ours, beyond the paper.
-EXTRA = ("psnr", "l1_inside", "l1_outside")
+EXTRA = ("psnr", "l1_clipped", "l1_unclipped")
 
 
 def table1(paths, max_side=None, resamples=1000, progress=None):
@@ -44,15 +38,15 @@ def table1(paths, max_side=None, resamples=1000, progress=None):
     """
     taus = tuple(catalogue.TABLE1)
     target, rows = [], {(tau, kind): [] for tau in taus for kind in (0, 1)}
-    restorers = evaluation.standard_methods()
+    invert = evaluation.ORACLES[INVERSE_KNOWN]
     for number, path in enumerate(paths):
         photo = read_photo(path, max_side)
-        target.append(_features(photo))
+        target.append(features_of(photo))
         for tau in taus:
             example = evaluation.Simulation(tau, tau).apply(photo, path.name)
-            rows[tau, 0].append(_features(example.overexposed))
-            inverse = np.asarray(restorers[INVERSE_KNOWN](example))
-            rows[tau, 1].append(_features(inverse))
+            rows[tau, 0].append(features_of(example.overexposed))
+            inverse = invert(example.overexposed, tau, example.response)
+            rows[tau, 1].append(features_of(inverse))
         if progress:
             progress(number + 1, len(paths))
     target = np.array(target)
@@ -129,18 +123,11 @@ def compare_rows(table, trained, evaluations, resamples):
     }
 
 
-def _measures(found: Evaluation, method):
+def _measures(found, method):
     """Returns name -> function of resampled photos, for one method."""
-    measures = {}
-    if found.probabilities:
-        measures["score"] = statistics.Score(found.probabilities[method])
-    for i, name in enumerate(metrics.FEATURES):
-        measures[name] = statistics.Similarity(
-            found.target_features[:, i], found.features[method][:, i]
-        )
-    for name in EXTRA:
-        measures[name] = statistics.Mean(found.fidelity[method][name])
-    return measures
+    measures = found.measures(method)
+    names = ("score", *metrics.FEATURES, *EXTRA)
+    return {name: measures[name] for name in names if name in measures}
 
 
 def _baselines(table, evaluations, counts):
@@ -151,7 +138,7 @@ def _baselines(table, evaluations, counts):
         tau = f"tau {variant.tau_min:g}"
         if variant.tau_max != variant.tau_min:
             tau += f" to {variant.tau_max:g}"
-        for method in (INPUT, INVERSE_KNOWN, INVERSE_BLIND):
+        for method in (*evaluation.METHODS, *evaluation.ORACLES):
             label = f"{method}, {tau}"
             if label not in baselines:
                 measures = _measures(found, method)
@@ -208,10 +195,6 @@ def _intervals(target, restored, counts):
         )
         for i, name in enumerate(metrics.FEATURES)
     }
-
-
-def _features(image):
-    return np.asarray(metrics.exposure_features(image[None]), np.float64)[0]
 
 
 def _by_feature(values):

@@ -1,14 +1,23 @@
 """Metrics: a plain function and a `keras.metrics.Metric` for each.
 
 They run on every Keras backend. Photos are float (N, H, W, 3),
-display-encoded RGB in [0, 1].
+display-encoded RGB in [0, 1]. `colour` and `brightness` hold what is only
+reported: plain functions of NumPy arrays.
 """
 
+from tfexposure.metrics.brightness import (
+    psnr_best_gain,
+    psnr_same_mean,
+    white_difference,
+)
+from tfexposure.metrics.colour import chroma_difference, ciede2000, lab
 from tfexposure.metrics.fidelity import (
     PSNR,
+    PSNR_CAP,
     SSIM,
     MeanL1,
     clipped_region,
+    decibels,
     mean_l1,
     psnr,
     ssim,
@@ -28,16 +37,24 @@ from tfexposure.metrics.inception import (
 __all__ = [
     "FEATURES",
     "PSNR",
+    "PSNR_CAP",
     "SSIM",
     "HistogramSimilarity",
     "InceptionScore",
     "MeanL1",
+    "chroma_difference",
+    "ciede2000",
     "clipped_region",
+    "decibels",
     "exposure_features",
     "histogram_similarity",
     "inception_score",
+    "lab",
     "mean_l1",
     "psnr",
+    "psnr_best_gain",
+    "psnr_same_mean",
     "split_half_similarity",
     "ssim",
+    "white_difference",
 ]

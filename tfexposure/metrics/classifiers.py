@@ -98,7 +98,7 @@ def open_classifier(handle):
         A `Classifier`.
 
     Raises:
-        UserError: if there is no such classifier, or it cannot be had.
+        UserError: if there is no such classifier, or it cannot be loaded.
     """
     if handle == "imagenet":
         return _open_inception("imagenet", "Keras ImageNet weights")
@@ -124,7 +124,7 @@ def _open_inception(weights, name):
         model = keras.applications.InceptionV3(weights=weights)
     except Exception as error:  # Downloads and HDF5 raise many kinds.
         raise UserError(
-            f"The Inception-v3 weights ({weights}) cannot be had: {error}. "
+            f"The Inception-v3 weights ({weights}) cannot be loaded: {error}. "
             "Keras downloads them on first use; without a network, give "
             "--inception a path, such as that of its "
             "inception_v3_weights_tf_dim_ordering_tf_kernels.h5."

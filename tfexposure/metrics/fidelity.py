@@ -11,8 +11,10 @@ from keras import ops
 
 # An 8-bit value of 255, with room for rounding.
 CLIP_LEVEL = 254.5 / 255
-# Mean square errors below this count as this: identical photos have 100 dB.
-_SMALLEST_MSE = 1e-10
+# Identical photos count as this, in dB, so that means over photos are finite
+# and not made by the few that are left as they are. Rounding to 8 bits alone
+# leaves 59 dB.
+PSNR_CAP = 60.0
 
 _SSIM_SIGMA = 1.5
 _SSIM_RADIUS = 5
@@ -33,6 +35,23 @@ def clipped_region(overexposed, level=CLIP_LEVEL):
     overexposed = ops.convert_to_tensor(overexposed)
     peak = ops.max(overexposed, axis=-1, keepdims=True)
     return ops.cast(peak >= level, overexposed.dtype)
+
+
+def decibels(mse, cap=PSNR_CAP, xp=np):
+    """Peak signal-to-noise ratio for a peak of 1.
+
+    Args:
+        mse: mean square error; a float or an array.
+        cap: greatest value, in dB; higher than by default where answers in
+            floating point are compared, not photos.
+        xp: namespace of `mse`: `numpy` or `keras.ops`.
+
+    Returns:
+        `-10 log10(mse)`, in dB, at most `cap`; NaN stays NaN.
+    """
+    least = 10 ** (-cap / 10)
+    # where(), as maximum() need not keep NaN.
+    return -10 * xp.log10(xp.where(mse < least, least, mse))
 
 
 def mean_l1(y_true, y_pred, region=None):
@@ -59,14 +78,12 @@ def psnr(y_true, y_pred, region=None):
         region: float (N, H, W, 1), weights of the pixels; None for all alike.
 
     Returns:
-        Float (N,), at most 100 (identical photos); NaN where the region is
-        empty.
+        Float (N,), at most `PSNR_CAP` (identical photos); NaN where the region
+        is empty.
     """
     y_true, y_pred = _pair(y_true, y_pred)
     mse = _region_mean(ops.square(y_true - y_pred), region)
-    # where(), as maximum() need not keep NaN.
-    mse = ops.where(mse < _SMALLEST_MSE, _SMALLEST_MSE, mse)
-    return -10 * ops.log10(mse)
+    return decibels(mse, xp=ops)
 
 
 def ssim(y_true, y_pred, region=None):

@@ -1,4 +1,4 @@
-"""The discriminator: judges patches of a picture, given the overexposed one."""
+"""The discriminator: one logit per patch, given the overexposed image."""
 
 import keras
 from keras import ops
@@ -51,12 +51,10 @@ class PatchDiscriminator(keras.Model):
                 f"`field_of_view` must be one of {sorted(PRESETS)}. "
                 f"Received: {field_of_view!r}"
             )
-        self.config = dict(
-            filters=filters,
-            field_of_view=field_of_view,
-            norm=norm,
-            spectral_normalization=spectral_normalization,
-        )
+        self.filters = filters
+        self.field_of_view = field_of_view
+        self.norm = norm
+        self.spectral_normalization = spectral_normalization
         self.kernel_sizes = PRESETS[field_of_view]
         last = len(self.kernel_sizes) - 1
         self.blocks = []
@@ -99,4 +97,10 @@ class PatchDiscriminator(keras.Model):
         return [(kernel, 2) for kernel in self.kernel_sizes]
 
     def get_config(self):
-        return {**super().get_config(), **self.config}
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "field_of_view": self.field_of_view,
+            "norm": self.norm,
+            "spectral_normalization": self.spectral_normalization,
+        }

@@ -67,15 +67,13 @@ class UNetGenerator(keras.Model):
         _check("noise", noise, NOISE_MODES)
         _check("skip", skip, ("concat", "add"))
         _check("upsampling", upsampling, ("transpose", "resize"))
-        self.config = dict(
-            filters=filters,
-            field_of_view=field_of_view,
-            noise=noise,
-            norm=norm,
-            skip=skip,
-            upsampling=upsampling,
-            spectral_normalization=spectral_normalization,
-        )
+        self.filters = filters
+        self.field_of_view = field_of_view
+        self.noise = noise
+        self.norm = norm
+        self.skip = skip
+        self.upsampling = upsampling
+        self.spectral_normalization = spectral_normalization
         self.stride = 16
         self._blocks = 0
         counts, bottleneck, self.pool_size = PRESETS[field_of_view]
@@ -121,21 +119,19 @@ class UNetGenerator(keras.Model):
         ]
 
     def _upsampler(self, width):
-        if self.config["upsampling"] == "transpose":
+        if self.upsampling == "transpose":
             return self._block(
                 keras.layers.Conv2DTranspose, width, 2, strides=2, decoder=True
             )
         return self._block(keras.layers.Conv2D, width, 3, decoder=True)
 
     def _block(self, layer, width, kernel, strides=1, norm=None, decoder=False):
-        norm = norm or self.config["norm"]
-        noisy = self.config["noise"] == "all" or (
-            decoder and self.config["noise"] == "decoder"
-        )
+        norm = norm or self.norm
+        noisy = self.noise == "all" or (decoder and self.noise == "decoder")
         self._blocks += 1
         return ConvBlock(
             _conv(layer, width, kernel, strides, use_bias=norm == "none"),
-            spectral=self.config["spectral_normalization"],
+            spectral=self.spectral_normalization,
             noise_seed=self._blocks if noisy else None,
             norm=norm,
             activation="relu" if decoder else "leaky_relu",
@@ -150,7 +146,7 @@ class UNetGenerator(keras.Model):
             channels = _build_chain(level, channels)
             skips.append(channels)
         channels = _build_chain(self.bottleneck, channels)
-        concat = self.config["skip"] == "concat"
+        concat = self.skip == "concat"
         for upsampler, level in zip(self.upsamplers, self.decoder, strict=True):
             channels = _build_chain([upsampler], channels)
             channels = (skips.pop() if concat else 0) + channels
@@ -170,11 +166,11 @@ class UNetGenerator(keras.Model):
         for block in self.bottleneck:
             x = block(x, **options)
         for upsampler, level in zip(self.upsamplers, self.decoder, strict=True):
-            if self.config["upsampling"] == "resize":
+            if self.upsampling == "resize":
                 x = ops.repeat(ops.repeat(x, 2, axis=1), 2, axis=2)
             x = upsampler(x, **options)
             skip = skips.pop()
-            if self.config["skip"] == "concat":
+            if self.skip == "concat":
                 x = ops.concatenate([x, skip], axis=-1)
             else:
                 x = x + skip
@@ -211,13 +207,22 @@ class UNetGenerator(keras.Model):
         ]
         for kernels in reversed(self.kernel_sizes):
             path.append(("up", 2))
-            if self.config["upsampling"] == "resize":
+            if self.upsampling == "resize":
                 path.append(("conv", 3))
             path += [("conv", kernel) for kernel in kernels]
         return path
 
     def get_config(self):
-        return {**super().get_config(), **self.config}
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "field_of_view": self.field_of_view,
+            "noise": self.noise,
+            "norm": self.norm,
+            "skip": self.skip,
+            "upsampling": self.upsampling,
+            "spectral_normalization": self.spectral_normalization,
+        }
 
 
 def _kernel_sizes(wide):

@@ -40,7 +40,7 @@ _VALUES = {
 
 @dataclasses.dataclass
 class _Unit:
-    """A layer of ours that holds weights, and its kind in Keras's words."""
+    """A layer that holds weights, and its kind in Keras's words."""
 
     kind: str
     layer: keras.layers.Layer
@@ -51,11 +51,11 @@ class _Unit:
 
 
 def load_legacy(path, model, root=None) -> None:
-    """Loads the weights of a tensorflow-addons model into one of ours.
+    """Loads the weights of a tensorflow-addons model into a Keras 3 model.
 
     Layers are matched in the order of the data; `SpectralNormalization`
-    wrappers of tensorflow-addons become ours. Noise, which older models did
-    not have, keeps its weights.
+    wrappers of tensorflow-addons become those of `tfexposure.layers`. Noise,
+    which older models did not have, keeps its weights.
 
     Args:
         path: a whole model or weights saved by Keras 2 (`.h5`), weights in
@@ -98,7 +98,7 @@ def _units(model):
     if hasattr(model, "blocks"):
         layers = []
         for block in model.blocks():
-            layers += [block.convolution, block.norm]
+            layers += [block.convolution, block.normalization]
     else:
         layers = model.layers
     return [

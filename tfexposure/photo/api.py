@@ -9,6 +9,7 @@ import numpy as np
 from tfexposure.photo import (
     batch,
     inspection,
+    jobs,
 )
 from tfexposure.photo.correcting import (
     Settings,
@@ -100,21 +101,19 @@ def inspect(photo):
 
 def inspect_photo(photo):
     """Inspects a decoded `Photo`."""
-    space = colour.SameColour()
-    if photo.colours == 3:
-        space = colour.colour_of(photo.icc, photo.notes)
+    space = colour.colour_of(photo.icc, photo.notes, photo.colours)
     return inspection.inspect_pixels(photo.pixels, photo.colours, space)
 
 
 def _correct_file(path, output, model, settings):
     source = pathlib.Path(path)
     if output is None:
-        target = batch.default_target(source, batch.Output())
+        target = jobs.default_target(source, batch.Output())
     else:
         target = pathlib.Path(output)
         if target.exists() and source.exists() and target.samefile(source):
             raise ValueError(f"output should not be the photo itself: {path}")
-    how = batch.kind_of_target(target, batch.Output())
+    how = jobs.kind_of_target(target, batch.Output())
     photo = read_photo(source)
     correction = correct_photo(photo, model, settings)
     batch.write_correction(photo, correction, target, how)
@@ -159,8 +158,8 @@ def _checked_array(array):
             f"Received: {shape}"
         )
     array = array.reshape(*shape[:2], -1)
-    if array.dtype in (np.uint8, np.uint16):
-        return array
+    if array.dtype.newbyteorder("=") in (np.uint8, np.uint16):
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype.kind != "f":
         raise ValueError(
             "photo should be uint8, uint16 or floating point. Received: "

@@ -1,19 +1,19 @@
-"""Many photos: which files, in what order, what became of each."""
+"""Many photos: in what order, what became of each."""
 
 import concurrent.futures
 import contextlib
 import dataclasses
 import functools
 import os
-import pathlib
 import threading
 import time
 
 from tfexposure.errors import UserError
+from tfexposure.photo import jobs as photo_jobs
 from tfexposure.photo.correcting import correct_photo
 from tfexposure.photo.io import (
     encode,
-    formats,
+    files,
 )
 from tfexposure.photo.io.decode import read_photo
 from tfexposure.photo.io.photo import (
@@ -63,127 +63,6 @@ class Output:
             or self.subsampling is not None
             or self.metadata != "keep"
         )
-
-
-def default_target(source, output):
-    """Names what a photo or folder becomes: `<name>_corrected` beside it.
-
-    Args:
-        source: a photo or a folder.
-        output: `Output`; `in_place` makes it the source itself.
-
-    Returns:
-        `pathlib.Path`.
-
-    Raises:
-        UserError: if there is nothing beside it: a file system's root.
-    """
-    source = pathlib.Path(source)
-    if output.in_place:
-        return source
-    if source.is_dir():
-        # "." and ".." have names only once they are resolved.
-        folder = source.resolve() if source.name in ("", "..") else source
-        if not folder.name:
-            raise UserError(f"{source}: has no place beside it; name an OUT")
-        return folder.with_name(f"{folder.name}_corrected")
-    return _renamed(source.with_stem(f"{source.stem}_corrected"), output)
-
-
-def find_jobs(source, target, output):
-    """Pairs photos with the files they become.
-
-    Args:
-        source: a photo or a folder, searched recursively.
-        target: a file for a photo, a folder for a folder; a folder that
-            exists, or ends in a slash, takes a photo under its own name.
-        output: `Output`.
-
-    Returns:
-        list of (source path, target path), in order of names.
-
-    Raises:
-        UserError: if there is nothing to do, or a photo would be overwritten
-            by its own correction without `in_place`.
-    """
-    into_folder = str(target).endswith(("/", os.sep))
-    source, target = pathlib.Path(source), pathlib.Path(target)
-    if source.is_dir():
-        if target.is_file():
-            raise UserError(
-                f"{target}: is a file; {source} is a folder and needs one"
-            )
-        jobs = [
-            (path, _renamed(target / path.relative_to(source), output))
-            for path in photos_below(source, target)
-        ]
-        if not jobs:
-            raise UserError(
-                f"{source}: holds no photos ({formats.ACCEPTED} by suffix)"
-            )
-    elif source.exists():
-        if into_folder or target.is_dir():
-            target = _renamed(target / source.name, output)
-        jobs = [(source, target)]
-    else:
-        raise UserError(f"{source}: does not exist")
-    if not output.in_place:
-        for path, becomes in jobs:
-            if becomes.exists() and path.samefile(becomes):
-                raise UserError(
-                    f"{path}: would overwrite itself; name another OUT, or "
-                    "say --in_place"
-                )
-    return jobs
-
-
-def photos_below(folder, excluded=None):
-    """Photos by suffix, sorted, hidden files and the output left out."""
-    excluded = excluded and excluded.resolve()
-    inside_itself = excluded == folder.resolve()
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".")
-            and (
-                inside_itself
-                or pathlib.Path(parent, name).resolve() != excluded
-            )
-        )
-        for name in sorted(names):
-            path = pathlib.Path(parent, name)
-            known = path.suffix.lower() in formats.SUFFIXES
-            if known and not name.startswith(".") and path.is_file():
-                yield path
-
-
-def _renamed(path, output):
-    if output.kind is None:
-        return path
-    suffixes = formats.FORMATS[output.kind][1]
-    if path.suffix.lower() in suffixes:
-        return path
-    return path.with_suffix(suffixes[0])
-
-
-def kind_of_target(target, output):
-    """The `Output` for one named file, whose suffix chooses the format.
-
-    Raises:
-        UserError: if the suffix names no format, or another than asked for.
-    """
-    suffix = pathlib.Path(target).suffix.lower()
-    named = formats.SUFFIXES.get(suffix)
-    if named is None:
-        raise UserError(
-            f"{target}: its suffix should name a format: {formats.ACCEPTED}"
-        )
-    if output.kind not in (None, named):
-        raise UserError(
-            f"{target}: its suffix disagrees with --format={output.kind}"
-        )
-    return dataclasses.replace(output, kind=named)
 
 
 class Batch:
@@ -257,21 +136,39 @@ class Batch:
 
     def _waiting(self, jobs, results):
         """Indices of the jobs to do; sorts out clashes and done files."""
+        sources = {photo_jobs.place_of(source): source for source, _ in jobs}
         taken, waiting = {}, []
-        replaces = self._output.overwrite or self._output.in_place
         for index, (source, target) in enumerate(jobs):
-            if target in taken:
-                results[index].status = FAILED
-                results[index].error = (
-                    f"{source}: {target} is already what {taken[target]} "
-                    "becomes"
-                )
-            elif replaces or not target.exists():
+            result, place = results[index], photo_jobs.place_of(target)
+            itself = place == photo_jobs.place_of(source)
+            if place in taken:
+                self._sort_out(result, source, taken[place], itself)
+            elif itself and self._output.in_place:
                 waiting.append(index)
-            taken.setdefault(target, source)
+            elif self._output.overwrite or not os.path.lexists(target):
+                if place in sources:
+                    result.status = FAILED
+                    result.error = (
+                        f"{source}: would replace {target}, which is another "
+                        "photo given"
+                    )
+                else:
+                    waiting.append(index)
+            taken.setdefault(place, source)
         if self._progress:
             self._progress.total = len(waiting)
         return waiting
+
+    @staticmethod
+    def _sort_out(result, source, first, in_place):
+        """Says why a photo whose target is taken is not done."""
+        if in_place:
+            result.notes.append(f"the same file as {first}")
+            return
+        result.status = FAILED
+        result.error = (
+            f"{source}: {result.output} is already what {first} becomes"
+        )
 
     def _run_one(self, result, source, target):
         with self._memory.hold(_bytes_of(source)):
@@ -349,6 +246,8 @@ class _Gate:
 def write_correction(photo, correction, target, output):
     """Writes the answer; the source's own bytes where nothing changed.
 
+    A photo that is left alone and would take its own place is not touched.
+
     Args:
         photo: the `Photo` corrected.
         correction: its `Correction`.
@@ -356,11 +255,11 @@ def write_correction(photo, correction, target, output):
         output: `Output`.
     """
     if not correction.changed and not output.recodes(photo):
-        if isinstance(target, (str, os.PathLike)):
-            with encode.atomic_file(target) as file:
-                file.write(photo.data)
-        else:
+        if not isinstance(target, (str, os.PathLike)):
             target.write(photo.data)
+        elif photo.path is None or not photo_jobs.same_file(photo.path, target):
+            with files.atomic_file(target, photo.permissions) as file:
+                file.write(photo.data)
         return
     answer = dataclasses.replace(photo, pixels=correction.pixels)
     encode.write_photo(
@@ -376,6 +275,7 @@ def write_correction(photo, correction, target, output):
 def write_mask(photo, correction, target):
     """Writes what was invented as a grey PNG, turned as the photo is seen."""
     mask = Photo(photo.name, correction.invented, "png", raw_metadata=[])
+    mask.path = photo.path
     encode.write_photo(mask, target)
 
 

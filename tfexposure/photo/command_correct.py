@@ -1,6 +1,7 @@
-"""`tfexposure correct IN [OUT]`."""
+"""`tfexposure correct IN... [--output=OUT]`."""
 
 import argparse
+import os
 import pathlib
 import sys
 
@@ -10,6 +11,7 @@ from tfexposure.errors import (
 )
 from tfexposure.photo import (
     batch,
+    jobs,
     report,
     results,
 )
@@ -17,7 +19,7 @@ from tfexposure.photo.correcting import (
     Settings,
     correct_photo,
 )
-from tfexposure.photo.io import formats
+from tfexposure.photo.io import files, formats
 from tfexposure.photo.io.decode import read_photo
 from tfexposure.photo.io.photo import (
     MAX_BYTES,
@@ -38,6 +40,8 @@ examples:
   tfexposure correct party.jpg
   tfexposure correct party.jpg party_fixed.jpg
   tfexposure correct party.jpg party_fixed.jpg --model=exports/saved_model
+  tfexposure correct *.jpg --output=fixed/
+  tfexposure correct *.jpg --in_place
   tfexposure correct holiday/ fixed/ --report=fixed.html
   tfexposure correct - - < in.jpg > out.jpg
 """
@@ -47,13 +51,18 @@ def add_arguments(parser):
     parser.epilog = _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
-    add("input", metavar="IN", help="a photo, a folder, or - for stdin")
     add(
-        "output",
+        "inputs",
+        metavar="IN",
+        nargs="+",
+        help="photos, folders, or - for stdin; after a single IN one more "
+        "word is OUT: a folder, a photo not there yet, or - for stdout",
+    )
+    add(
+        "--output",
         metavar="OUT",
-        nargs="?",
-        help="a photo, a folder, or - for stdout; default: IN with _corrected "
-        "added to its name, for - stdout",
+        help="where the answer goes: a folder; for a single photo also a file "
+        "or -; default: IN with _corrected added to its name, for - stdout",
     )
     add(
         "--model",
@@ -133,7 +142,7 @@ def add_arguments(parser):
     files(
         "--in_place",
         action="store_true",
-        help="let a photo take its own input's place",
+        help="let each photo take its own input's place",
     )
 
     reports = parser.add_argument_group("reports").add_argument
@@ -184,23 +193,71 @@ def main(args):
         model = open_model  # Never called: nothing is restored.
     else:
         model = open_model(args.model)
-    if args.output is None:
-        args.output = "-"
-        if args.input != "-":
-            args.output = batch.default_target(args.input, output)
-    if args.input == "-" or args.output == "-":
-        return _correct_stream(args, model, settings, output, limits)
-    return _correct_files(args, model, settings, output, limits)
+    sources, target = _sources_and_target(args)
+    if "-" in (sources[0], target):
+        return _correct_stream(
+            args, sources[0], target, model, settings, output, limits
+        )
+    return _correct_files(
+        args, sources, target, model, settings, output, limits
+    )
 
 
-def _correct_files(args, model, settings, output, limits):
-    single = not pathlib.Path(args.input).is_dir()
-    jobs = batch.find_jobs(args.input, args.output, output)
+def _sources_and_target(args):
+    """Tells IN from OUT among the words given, or refuses to guess.
+
+    Returns:
+        (list of IN, OUT or `None` for beside each IN).
+
+    Raises:
+        ValueError: if a word may be either, or they do not go together.
+    """
+    words, target = args.inputs, args.output
+    if args.in_place and target is not None:
+        raise ValueError("--in_place takes no --output")
+    if args.in_place and args.format:
+        raise ValueError("--in_place keeps formats; it takes no --format")
+    if target is None and not args.in_place and len(words) > 1:
+        if len(words) == 2 and _is_output(*words):
+            words, target = words[:1], words[1]
+        elif len(words) > 2 and pathlib.Path(words[-1]).is_dir():
+            raise ValueError(
+                f"{words[-1]}: is it one more folder of photos, or the folder "
+                f"to write to? For the latter say --output={words[-1]}"
+            )
+    if words == ["-"] and target is None and not args.in_place:
+        target = "-"
+    if "-" in words and (len(words) > 1 or args.in_place):
+        raise ValueError("- (standard input) goes with no other IN")
+    if target == "-" and len(words) > 1:
+        raise ValueError("- (standard output) takes a single photo")
+    return words, target
+
+
+def _is_output(first, second):
+    """Whether the second of two words is OUT; refuses what may be a photo."""
+    here = pathlib.Path(second)
+    if "-" in (first, second) or here.is_dir() or not os.path.lexists(second):
+        return True
+    if jobs.same_file(first, second):
+        return True  # `find_jobs` refuses it.
+    raise ValueError(
+        f"{second}: exists; is it a second photo, or the place of what {first} "
+        f"becomes? For both photos say --in_place or --output=FOLDER; to write "
+        f"there say --output={second} --overwrite"
+    )
+
+
+def _correct_files(args, sources, target, model, settings, output, limits):
+    left_out = []
+    found = jobs.find_jobs(sources, target, output, left_out)
+    single = len(sources) == 1 and not pathlib.Path(sources[0]).is_dir()
     if args.mask and not single:
         raise UserError(f"--mask={args.mask}: needs a single photo as IN")
-    if single:
-        output = batch.kind_of_target(jobs[0][1], output)
-    progress = Progress(len(jobs), shown=False if args.quiet else None)
+    if single and not output.in_place:
+        output = jobs.kind_of_target(found[0][1], output)
+    _check_side_files(args, found)
+    progress = Progress(len(found), shown=False if args.quiet else None)
     page = report.Report() if args.report else None
     work = batch.Batch(
         model,
@@ -212,11 +269,43 @@ def _correct_files(args, model, settings, output, limits):
         on_photo=page and page.add,
         debug=args.debug,
     )
-    done = work.run(jobs)
+    done = work.run(found) + left_out
     progress.close()
     if page:
         page.write(args.report, done)
     return _conclude(args, done, table=not single)
+
+
+def _check_side_files(args, found):
+    """Refuses reports that would replace a photo or cannot be written."""
+    photos = {jobs.place_of(path) for job in found for path in job}
+    for flag in ("mask", "report", "json"):
+        path = getattr(args, flag)
+        if path:
+            check_side_file(
+                f"--{flag}", path, photos, (".png",) if flag == "mask" else ()
+            )
+
+
+def check_side_file(flag, path, photos, suffixes):
+    """Refuses a report or mask in a photo's place, before any work.
+
+    Args:
+        flag: what the user calls it, such as `"--mask"`.
+        path: the file to write.
+        photos: places (`jobs.place_of`) of the photos in hand.
+        suffixes: suffixes of photos that it may have.
+
+    Raises:
+        ValueError: if it would replace a photo.
+        UserError: if it cannot be written.
+    """
+    if jobs.place_of(path) in photos:
+        raise ValueError(f"{flag}={path}: would replace a photo")
+    suffix = pathlib.Path(path).suffix.lower()
+    if suffix in formats.SUFFIXES and suffix not in suffixes:
+        raise ValueError(f"{flag}={path}: has the suffix of a photo, {suffix}")
+    files.check_writable(path)
 
 
 def _conclude(args, done, table):
@@ -224,8 +313,7 @@ def _conclude(args, done, table):
         if result.error:
             print(f"tfexposure correct: {result.error}", file=sys.stderr)
         elif not args.quiet:
-            for note in result.notes:
-                print(f"note: {result.file}: {note}", file=sys.stderr)
+            _print_notes(result.file, result.notes)
     if not args.quiet:
         if table:
             print(results.table(done))
@@ -241,7 +329,8 @@ def _sentence(result):
         return f"{result.output} exists; --overwrite does it again"
     change = ""
     if result.status == results.UNCHANGED:
-        change = " (copied as it is; --force corrects it all the same)"
+        how = "left" if result.file == result.output else "copied"
+        change = f" ({how} as it is; --force corrects it all the same)"
     return (
         f"{result.output}: {result.verdict}, {result.stops:.1f} stops over, "
         f"clipped {result.clipped_before:.2%} -> "
@@ -249,21 +338,29 @@ def _sentence(result):
     )
 
 
-def _correct_stream(args, model, settings, output, limits):
+def _correct_stream(args, source, target, model, settings, output, limits):
     """One photo from or to a pipe."""
     if args.report or args.json or args.mask:
         raise UserError("--report, --json and --mask need files, not -")
-    if args.input == "-":
+    if source == "-":
         data = sys.stdin.buffer.read(limits.bytes + 1)
         photo = read_photo(data, limits, name="standard input")
     else:
-        photo = read_photo(args.input, limits)
-    target = sys.stdout.buffer
-    if args.output != "-":
-        target = pathlib.Path(args.output)
-        output = batch.kind_of_target(target, output)
+        photo = read_photo(source, limits)
+    if target == "-":
+        target = sys.stdout.buffer
+    else:
+        target = pathlib.Path(target)
+        output = jobs.kind_of_target(target, output)
         if target.exists() and not output.overwrite:
             raise UserError(f"{target}: exists; --overwrite replaces it")
     correction = correct_photo(photo, model, settings)
     batch.write_correction(photo, correction, target, output)
+    if not args.quiet:
+        _print_notes(photo.name, photo.notes)
     return 0
+
+
+def _print_notes(name, notes):
+    for note in notes:
+        print(f"note: {name}: {note}", file=sys.stderr)

@@ -8,10 +8,10 @@ import sys
 from tfexposure.errors import UserError
 from tfexposure.photo import (
     api,
-    batch,
+    jobs,
     overlay,
 )
-from tfexposure.photo.command_correct import add_limits
+from tfexposure.photo.command_correct import add_limits, check_side_file
 from tfexposure.photo.io.decode import read_photo
 from tfexposure.photo.io.photo import Limits
 
@@ -39,11 +39,15 @@ def add_arguments(parser):
 
 def main(args):
     limits = Limits(args.max_pixels, args.max_bytes)
-    paths = [path for name in args.photos for path in _expand(name)]
+    left_out = []
+    paths = [path for name in args.photos for path in _expand(name, left_out)]
     if args.overlay and len(paths) != 1:
         raise UserError(
             f"--overlay={args.overlay}: needs a single photo, not {len(paths)}"
         )
+    if args.overlay:
+        places = {jobs.place_of(paths[0])}
+        check_side_file("--overlay", args.overlay, places, (".png",))
     rows, failed = [], False
     for path in paths:
         try:
@@ -61,16 +65,20 @@ def main(args):
         photo.pixels.close()
         if not args.json:
             print(_line(rows[-1]))
+    for result in left_out:
+        line = result.error or f"{result.file}: {result.notes[0]}"
+        print(f"tfexposure inspect: {line}", file=sys.stderr)
+        failed = failed or bool(result.error)
     if args.json:
         print(json.dumps(rows, indent=2))
     return int(failed)
 
 
-def _expand(name):
+def _expand(name, left_out):
     path = pathlib.Path(name)
     if not path.is_dir():
         return [path]
-    return batch.photos_below(path)
+    return jobs.photos_below(path, left_out=left_out)
 
 
 def _facts(path, photo, found):

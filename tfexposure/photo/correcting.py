@@ -114,9 +114,7 @@ def correct_photo(photo, model, settings, *, want_mask=False, progress=None):
     Raises:
         UserError: if the network's answer is not finite.
     """
-    space = colour.SameColour()
-    if photo.colours == 3:
-        space = colour.colour_of(photo.icc, photo.notes)
+    space = colour.colour_of(photo.icc, photo.notes, photo.colours)
     before = inspection.inspect_pixels(photo.pixels, photo.colours, space)
     work = _Work(photo, space, settings, want_mask)
     answer = None
@@ -267,7 +265,7 @@ class _Work:
             out = strip.copy()
             alpha = self._alpha(top, top + len(strip))
             answer = self._offset(self._to_srgb(strip))
-            self._blend(out, self.space.from_srgb(answer), alpha)
+            self._blend(out, self._from_srgb(answer), alpha)
             self._write(top, out, alpha, invented=False)
             if progress:
                 progress((top + len(strip)) / self.source.shape[0])
@@ -277,12 +275,44 @@ class _Work:
             yield top, np.clip(self._to_srgb(strip), 0, 1)
 
     def _to_srgb(self, pixels):
-        """Colours of (h, w, C) levels as float32 (h, w, 3), sRGB-encoded."""
+        """Colours of (h, w, C) levels as float32 (h, w, 3), sRGB-encoded.
+
+        What alpha hides must not decide what becomes of the rest: it reads
+        as the mean of what is seen.
+        """
+        srgb = self._seen_srgb(pixels)
+        hidden = self._hidden(pixels)
+        if hidden.any():
+            srgb[hidden] = self._mean_seen
+        return srgb
+
+    def _seen_srgb(self, pixels):
         values = pixels[..., : self.colours].astype(np.float32)
         values /= self.source.maximum
+        srgb = self.space.to_srgb(values)
+        return np.repeat(srgb, 3, axis=-1) if self.colours == 1 else srgb
+
+    def _from_srgb(self, srgb):
+        """The inverse, but for alpha: float32 (h, w, 1 or 3)."""
         if self.colours == 1:
-            return np.repeat(values, 3, axis=-1)
-        return self.space.to_srgb(values)
+            srgb = colour.luma_of(srgb)[..., None]
+        return self.space.from_srgb(srgb)
+
+    def _hidden(self, pixels):
+        """Which of (h, w, C) pixels are fully transparent: bool (h, w)."""
+        if pixels.shape[-1] == self.colours:
+            return np.zeros((), bool)
+        return pixels[..., -1] == 0
+
+    @functools.cached_property
+    def _mean_seen(self):
+        """Mean colour of the pixels that are seen, float32 (3,)."""
+        total, count = np.zeros(3), 0
+        for _, strip in self.source.strips():
+            seen = self._seen_srgb(strip)[~self._hidden(strip)]
+            total += seen.sum(0, dtype=np.float64)
+            count += len(seen)
+        return (total / max(count, 1)).astype(np.float32)
 
     def _answer(self, window, restore):
         """A network's answer for a window, in the photo's own colours."""
@@ -291,13 +321,13 @@ class _Work:
         restored = restore(image)
         _check_finite(restored)
         # Colours outside sRGB keep what sRGB could not show of them.
-        return self.space.from_srgb(self._offset(restored) + (srgb - image))
+        return self._from_srgb(self._offset(restored) + (srgb - image))
 
     def _offset(self, srgb):
         if self.settings.ev == 0:
             return srgb
-        light = colour.decode_srgb(srgb) * np.float32(2**self.settings.ev)
-        return colour.encode_srgb(light)
+        light = colour.srgb_to_linear(srgb) * np.float32(2**self.settings.ev)
+        return colour.srgb_from_linear(light)
 
     def _alpha(self, top, bottom):
         """Share of the answer in each pixel: a number, or (h, W, 1)."""
@@ -330,18 +360,19 @@ class _Work:
 
     def _clipped(self, pixels):
         limit = inspection.CLIPPED * self.source.maximum
-        return pixels[..., : self.colours] >= limit
+        clipped = pixels[..., : self.colours] >= limit
+        return clipped & ~self._hidden(pixels)[..., None]
 
     def _blend(self, out, answer, alpha):
         """Mixes the answer into `out` (h, w, C), which holds the photo."""
-        if self.colours == 1:
-            answer = colour.luma_of(answer)[..., None]
         maximum = self.source.maximum
         mixed = out[..., : self.colours].astype(np.float32)
         mixed += alpha * (answer * np.float32(maximum) - mixed)
         if out.dtype.kind != "f":
             mixed = np.rint(mixed)
-        out[..., : self.colours] = np.clip(mixed, 0, maximum)
+        mixed = np.clip(mixed, 0, maximum)
+        seen = ~self._hidden(out)[..., None]
+        np.copyto(out[..., : self.colours], mixed, "unsafe", where=seen)
 
     def _write(self, top, out, alpha, invented=True):
         self.pixels.write(top, out)

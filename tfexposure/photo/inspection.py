@@ -76,8 +76,10 @@ def inspect_pixels(rows, colours, space):
         count += brightest.size
         luma += luma_histogram(pixels, rows.maximum, space)
     clipped_each = histogram[:, _CLIPPED_LEVEL:].sum(1)
+    stops = 0.0  # Of a picture of which nothing is seen.
+    if count:
+        stops = estimate_stops(luma / max(luma.sum(), 1), clipped_any / count)
     count = max(count, 1)
-    stops = estimate_stops(luma / max(luma.sum(), 1), clipped_any / count)
     return Inspection(
         clipped=clipped_any / count,
         clipped_channels=tuple(float(n) / count for n in clipped_each),
@@ -98,8 +100,9 @@ def to_levels(pixels, maximum):
 def luma_histogram(pixels, maximum, space):
     """Counts the 256 levels of luma of every other row of pixels."""
     values = pixels[::2].astype(np.float32) / maximum
+    values = np.clip(space.to_srgb(values), 0, 1)
     if values.shape[-1] == 3:
-        values = colour.luma_of(np.clip(space.to_srgb(values), 0, 1))
+        values = colour.luma_of(values)
     levels = np.rint(values * 255).astype(np.int64)
     return np.bincount(levels.ravel(), minlength=256)
 

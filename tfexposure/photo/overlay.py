@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from tfexposure.photo import inspection
-from tfexposure.photo.io import encode
+from tfexposure.photo.io import files
 
 # The overlay is for looking at: its longer side in pixels.
 _SIDE = 1600
@@ -47,7 +47,7 @@ def write_overlay(photo, path):
     picture = np.repeat(grey, 3, -1)
     picture[clipped.any(-1)] = _PARTLY
     picture[clipped.all(-1)] = _LOST
-    with encode.atomic_file(path) as file:
+    with files.atomic_file(path, photo.permissions) as file:
         Image.fromarray(picture.astype(np.uint8)).save(file, "PNG")
 
 

@@ -15,7 +15,7 @@ from tfexposure.photo import (
 )
 from tfexposure.photo.io import (
     colour,
-    encode,
+    files,
 )
 from tfexposure.photo.report_page import (
     CARD,
@@ -44,6 +44,7 @@ class Report:
         self._cards = tempfile.TemporaryFile(prefix="tfexposure-")
         self._places = {}  # File -> (offset, length) of its card.
         self._lock = threading.Lock()
+        self._permissions = 0o666  # Those that every photo shown allows.
 
     def add(self, result, photo, correction):
         """Adds a photo that was corrected or left as it is.
@@ -75,6 +76,8 @@ class Report:
             **names,
         )
         with self._lock:
+            if photo.permissions is not None:
+                self._permissions &= photo.permissions
             card = card.encode()
             self._places[result.file] = (self._cards.tell(), len(card))
             self._cards.write(card)
@@ -90,7 +93,7 @@ class Report:
         for result in done:
             counts[result.status] = counts.get(result.status, 0) + 1
         summary = ", ".join(f"{n} {name}" for name, n in sorted(counts.items()))
-        with encode.atomic_file(path) as file:
+        with files.atomic_file(path, self._permissions) as file:
             head = HEAD.format(count=len(done), summary=summary)
             file.write(head.encode())
             for result in done:
@@ -104,11 +107,10 @@ class Report:
 def _picture(photo, rows):
     """A picture as a data URI: upright, in sRGB, small."""
     levels = overlay.preview(rows, photo.colours, 2 * _SIDE)
-    if photo.colours == 3:
-        space = colour.colour_of(photo.icc, [])
-        if not space.is_identity:
-            srgb = space.to_srgb(levels.astype(np.float32) / 255)
-            levels = np.rint(np.clip(srgb, 0, 1) * 255).astype(np.uint8)
+    space = colour.colour_of(photo.icc, [], photo.colours)
+    if not space.is_identity:
+        srgb = space.to_srgb(levels.astype(np.float32) / 255)
+        levels = np.rint(np.clip(srgb, 0, 1) * 255).astype(np.uint8)
     image = Image.fromarray(levels)
     image.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import shutil
 
-from tfexposure.photo.io import encode
+from tfexposure.photo.io import files
 
 CORRECTED, UNCHANGED = "corrected", "unchanged"
 SKIPPED, FAILED = "skipped", "failed"
@@ -30,7 +30,7 @@ class Result:
 def write_json(path, results):
     """Writes the results as a JSON list, atomically."""
     rows = [dataclasses.asdict(result) for result in results]
-    with encode.atomic_file(path) as file:
+    with files.atomic_file(path) as file:
         file.write(json.dumps(rows, indent=2).encode() + b"\n")
 
 

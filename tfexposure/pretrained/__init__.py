@@ -71,16 +71,16 @@ def build(kind, arguments):
     """Builds a network, its weights untrained.
 
     Args:
-        kind: name of its class, `"NaturalRestorer"` or `"UNetGenerator"`.
+        kind: name of its class, `"BlindRestorer"` or `"UNetGenerator"`.
         arguments: dict, of its constructor.
 
     Raises:
         UserError: if there is no such class.
     """
-    if kind == "NaturalRestorer":
-        from tfexposure.blind import NaturalRestorer
+    if kind == "BlindRestorer":
+        from tfexposure.blind import BlindRestorer
 
-        model = NaturalRestorer(**arguments)
+        model = BlindRestorer(**arguments)
         model.build()
         return model
     if kind == "UNetGenerator":

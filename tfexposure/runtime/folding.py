@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from tfexposure.layers import constructor_arguments
 from tfexposure.paper.generator import UNetGenerator
 
 
@@ -22,8 +23,8 @@ def fold(generator: UNetGenerator) -> UNetGenerator:
     Returns:
         `UNetGenerator` without spectral or batch normalisation or noise.
     """
-    keep_norm = generator.config["norm"] == "instance"
-    options = generator.config | dict(
+    keep_norm = generator.norm == "instance"
+    options = constructor_arguments(generator) | dict(
         noise="none",
         norm="instance" if keep_norm else "none",
         spectral_normalization=False,
@@ -35,8 +36,9 @@ def fold(generator: UNetGenerator) -> UNetGenerator:
         plain.layer.kernel.assign(kernel.astype("float32"))
         if plain.layer.use_bias:
             plain.layer.bias.assign(bias.astype("float32"))
-        if plain.norm is not None:
-            plain.norm.set_weights(source.norm.get_weights())
+        if plain.normalization is not None:
+            weights = source.normalization.get_weights()
+            plain.normalization.set_weights(weights)
     return folded
 
 
@@ -53,8 +55,8 @@ def _folded(block):
         v = _float64(block.convolution.v)
         matrix = kernel.reshape(-1, kernel.shape[-1])
         kernel = kernel / np.sum(v * (matrix @ u))
-    if block.norm_name == "batch":
-        norm = block.norm
+    if block.norm == "batch":
+        norm = block.normalization
         deviation = np.sqrt(_float64(norm.moving_variance) + norm.epsilon)
         scale = _float64(norm.gamma) / deviation
         kernel = kernel * (scale[:, None] if transposed else scale)

@@ -13,7 +13,7 @@ from tfexposure.blind import (
     SHARE_TO,
     THUMBNAIL_CHANNELS,
     THUMBNAIL_SIZE,
-    NaturalRestorer,
+    BlindRestorer,
 )
 from tfexposure.paper.field_of_view import tile_halo
 from tfexposure.paper.generator import UNetGenerator
@@ -57,7 +57,7 @@ class Graph:
 
     def restore_tile(self, image, thumbnail=None):
         """Restores a window, given its photo's thumbnail if it needs one."""
-        if not self.thumbnail_shape:
+        if not self.thumbnail_shape or self.encode_photo is None:
             return self.restore(image)
         return self.restore(image, *self.encode_photo(thumbnail))
 
@@ -66,7 +66,7 @@ def graph_of(generator, shuffle: bool = True) -> Graph:
     """Returns the folded `Graph` of a generator.
 
     Args:
-        generator: `UNetGenerator` or `NaturalRestorer`, built.
+        generator: `UNetGenerator` or `BlindRestorer`, built.
         shuffle: bool, whether transposed convolutions become 1x1 convolutions
             and depth to space, the same numbers in operations that phones
             prefer.
@@ -76,17 +76,17 @@ def graph_of(generator, shuffle: bool = True) -> Graph:
     """
     if isinstance(generator, UNetGenerator):
         return _unet(generator, shuffle)
-    if isinstance(generator, NaturalRestorer):
-        return _natural(generator)
+    if isinstance(generator, BlindRestorer):
+        return _blind(generator)
     raise ValueError(
-        "`generator` should be a UNetGenerator or a NaturalRestorer. "
+        "`generator` should be a UNetGenerator or a BlindRestorer. "
         f"Received: {type(generator).__name__}"
     )
 
 
 def _unet(generator, shuffle):
     folded = fold(generator)
-    instance = folded.config["norm"] == "instance"
+    instance = folded.norm == "instance"
     variables = {id(v): v.value for v in folded.variables}
     for block in folded.blocks():
         layer = block.layer
@@ -96,7 +96,7 @@ def _unet(generator, shuffle):
             block.convolution = _ShuffledConvolution(layer)
             for variable in block.convolution.variables:
                 variables[id(variable)] = variable
-    if folded.config["upsampling"] == "resize":
+    if folded.upsampling == "resize":
         for block in folded.upsamplers:
             block.convolution = _restating_channels(block.layer)
     return Graph(
@@ -108,20 +108,17 @@ def _unet(generator, shuffle):
     )
 
 
-def _natural(restorer):
-    arguments = restorer.arguments
+def _blind(restorer):
     return Graph(
-        restore=lambda image, *known: restorer.restore(image, *known),
+        restore=restorer.restore,
         variables=[v.value for v in restorer.weights],
         stride=restorer.multiple,
         halo=restorer.halo,
         thumbnail_shape=(THUMBNAIL_SIZE, THUMBNAIL_SIZE, THUMBNAIL_CHANNELS),
         make_thumbnail=restorer.thumbnail,
-        encode_photo=lambda small: restorer.summarize(small, training=False),
-        affine_coefficients=lambda image, *known: restorer.field(image, *known),
-        grid_spec=GridSpec(
-            tuple(KNOTS), tuple(arguments["clip"]), arguments["lift"]
-        ),
+        encode_photo=restorer.encode_photo,
+        affine_coefficients=restorer.affine_coefficients,
+        grid_spec=GridSpec(tuple(KNOTS), tuple(restorer.clip), restorer.lift),
         clip_share=(SHARE_FROM, SHARE_TO),
     )
 

@@ -12,7 +12,7 @@ class KerasModel(Model):
     """Runs a generator, folded.
 
     Args:
-        generator: `UNetGenerator` or `NaturalRestorer`, built.
+        generator: `UNetGenerator` or `BlindRestorer`, built.
         shuffle: see `graph.graph_of`.
 
     Attributes:

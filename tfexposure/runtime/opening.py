@@ -74,3 +74,24 @@ def _saved_model_folder(path):
         if child.name.isdigit() and (child / "saved_model.pb").is_file()
     ]
     return max(versions, key=lambda child: int(child.name), default=None)
+
+
+def open_whole_image(model):
+    """Opens a model as a function of whole images, the network alone.
+
+    Args:
+        model: see `open_model`.
+
+    Returns:
+        A function from float32 (H, W, 3) in [0, 1] to the same, restored.
+
+    Raises:
+        UserError: if there is no such model, or if it takes one size alone.
+    """
+    opened = open_model(model)
+    if opened.fixed_size:
+        raise UserError(
+            f"{model} takes photos of {opened.fixed_size} pixels only; "
+            "a model for any size is needed here."
+        )
+    return opened.restore_photo

@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from tfexposure.blind import NaturalRestorer
+from tfexposure.blind import BlindRestorer
 from tfexposure.config import RunDir
 from tfexposure.errors import UserError
 from tfexposure.paper.generator import UNetGenerator
@@ -91,7 +91,7 @@ def load_run(
 
 
 def load_natural(path) -> LoadedRun:
-    """Rebuilds a `NaturalRestorer` from its weights.
+    """Rebuilds a `BlindRestorer` from its weights.
 
     Args:
         path: a `.weights.h5` file, or `"shipped"` for the weights that come
@@ -107,13 +107,13 @@ def load_natural(path) -> LoadedRun:
         config = {"natural": generator.get_config()}
         return LoadedRun(generator, config, None, SHIPPED)
     path = Path(path)
-    generator = NaturalRestorer()
+    generator = BlindRestorer()
     generator.build()
     try:
         generator.load_weights(path)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{path}: does not hold the weights of a NaturalRestorer "
+            f"{path}: does not hold the weights of a BlindRestorer "
             f"({_first_line(error)})"
         ) from error
     config = {"natural": generator.get_config()}

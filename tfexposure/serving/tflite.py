@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -68,7 +69,7 @@ def convert_to_tflite(
             f"Received: {precision!r}"
         )
     module = _Module(model, size)
-    options = {}
+    options: dict[str, Any] = {}
     if precision != "float32":
         options["optimizations"] = [tf.lite.Optimize.DEFAULT]
     if precision in CALIBRATED:

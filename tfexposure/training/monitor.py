@@ -10,6 +10,7 @@ from absl import logging
 from tensorboard.plugins.hparams import api as hparams
 
 from tfexposure.imaging import exposure
+from tfexposure.imaging.transfer_curves import get_response
 from tfexposure.layers import spectral_norms
 from tfexposure.storage import write_atomically
 
@@ -143,12 +144,12 @@ class Monitor:
         overexposed, target = batch["overexposed"], batch["target"]
         columns = [overexposed]
         if data.tau_min == data.tau_max:
-            response = exposure.get_response(data.response)
+            response = get_response(data.response)
             columns.append(exposure.invert(overexposed, data.tau_min, response))
         columns += [generator(overexposed, training=False), target]
         rows = np.concatenate([np.asarray(c) for c in columns], axis=2)
         grid = np.concatenate(list(rows), axis=0)
-        pixels = np.uint8(np.clip(grid, 0, 1) * 255 + 0.5)
+        pixels = (np.clip(grid, 0, 1) * 255 + 0.5).astype(np.uint8)
         folder = self._run_dir.samples
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(

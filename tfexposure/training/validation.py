@@ -4,7 +4,9 @@ import dataclasses
 import json
 import math
 import os
+from typing import Any
 
+from tfexposure.config import Config
 from tfexposure.data.pipeline import training_stream
 from tfexposure.data.sources import open_photos
 from tfexposure.metrics.fidelity import (
@@ -30,8 +32,8 @@ class Validation:
         photos: a source of `open_photos`.
     """
 
-    config: object
-    photos: object
+    config: Config
+    photos: Any
 
     @classmethod
     def open(cls, config):
@@ -59,7 +61,11 @@ class Validation:
             one), and the histogram similarities `luminance`, `contrast`,
             `saturation` (%).
         """
-        metrics = {"psnr": PSNR(), "ssim": SSIM(), "l1": MeanL1()}
+        metrics: dict[str, Any] = {
+            "psnr": PSNR(),
+            "ssim": SSIM(),
+            "l1": MeanL1(),
+        }
         regional = {"l1_inside": MeanL1(), "l1_outside": MeanL1()}
         similarity = HistogramSimilarity()
         for batch in self._batches():

@@ -7,6 +7,7 @@ from tfexposure.blind.camera.jpeg import (
     jpeg,
     per_photo,
 )
+from tfexposure.imaging.exposure import dequantize, quantize
 
 
 def expose(photos, cameras):
@@ -23,8 +24,7 @@ def expose(photos, cameras):
     """
     photos = ops.cast(photos, "float32") / 255.0
     grain = white_noise(ops.shape(photos), cameras["seed"])
-    # Fills the steps of 8 bits, so that no gap betrays the gain.
-    values = ops.clip(photos + (grain[0] - 0.5) / 255.0, 0.0, 1.0)
+    values = dequantize(photos, grain[0] - 0.5)
     grey = ops.mean(values, axis=-1, keepdims=True)
     values = grey + per_photo(cameras["saturation"]) * (values - grey)
     values = add_glow(values, cameras["glow"])
@@ -34,7 +34,7 @@ def expose(photos, cameras):
     noisy = ops.clip(values + (grain[1] - 2.0) * (spread / 0.577), 0.0, 1.0)
     exposed = look_up(cameras["exposed_table"], noisy)
     saved = jpeg(exposed, cameras["quality"], cameras["halved"])
-    return ops.floor(saved * 255.0 + 0.5) / 255.0, target
+    return quantize(saved), target
 
 
 def add_glow(values, glow):

@@ -9,10 +9,9 @@ from tfexposure.blind.camera.response import (
     camera_response,
     exposure_tables,
     lift_highlights,
-    power_law,
     raise_contrast,
-    srgb,
 )
+from tfexposure.imaging.transfer_curves import GAMMA_2_2, SRGB
 
 # Every so many rows and columns of a view are metered.
 _METER_STEP = 9
@@ -115,7 +114,8 @@ def _draw_camera(rng, view, recipe):
         if rng.uniform() < recipe.contrast:
             power, step = rng.uniform(0.9, 1.4), rng.uniform(0.1, 1.0)
     else:
-        encode = power_law if kind < recipe.gamma_share else srgb
+        curve = GAMMA_2_2 if kind < recipe.gamma_share else SRGB
+        encode = curve.from_linear
 
     def scene(display):
         return raise_contrast(lift_highlights(display, lift), power, step)

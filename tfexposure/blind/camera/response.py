@@ -7,17 +7,6 @@ import numpy as np
 TABLE_SIZE = 4096
 
 
-def power_law(light):
-    """The paper's encoding, from light to display values, eq. (10)."""
-    return light ** (1 / 2.2)
-
-
-def srgb(light):
-    """The encoding of IEC 61966-2-1, from light to display values."""
-    high = 1.055 * np.maximum(light, 0.0031308) ** (1 / 2.4) - 0.055
-    return np.where(light <= 0.0031308, 12.92 * light, high)
-
-
 def camera_response(exponent, knee, contrast=0.0):
     """Makes a camera's S-shaped curve from light to display values.
 

@@ -13,6 +13,8 @@ import struct
 
 import numpy as np
 
+from tfexposure.imaging.transfer_curves import SRGB
+
 # Light of linear sRGB to XYZ under D50, the ICC's white (Bradford-adapted).
 _SRGB_TO_XYZ = np.array(
     [
@@ -39,21 +41,15 @@ def luma_of(rgb):
     return rgb[..., 0] * red + rgb[..., 1] * green + rgb[..., 2] * blue
 
 
-def decode_srgb(encoded):
+def srgb_to_linear(encoded):
     """sRGB-encoded values to light; odd in its argument, so none is lost."""
-    size = np.abs(encoded)
-    light = np.where(
-        size <= 0.04045, size / 12.92, ((size + 0.055) / 1.055) ** 2.4
-    )
+    light = SRGB.to_linear(np.abs(encoded))
     return np.copysign(light, encoded).astype(np.float32)
 
 
-def encode_srgb(light):
-    """Light to sRGB-encoded values; the inverse of `decode_srgb`."""
-    size = np.abs(light)
-    encoded = np.where(
-        size <= 0.0031308, size * 12.92, 1.055 * size ** (1 / 2.4) - 0.055
-    )
+def srgb_from_linear(light):
+    """Light to sRGB-encoded values; the inverse of `srgb_to_linear`."""
+    encoded = SRGB.from_linear(np.abs(light))
     return np.copysign(encoded, light).astype(np.float32)
 
 
@@ -89,22 +85,41 @@ class MatrixColour:
         """float32 (..., 3) in [0, 1]; answers may lie outside [0, 1]."""
         light = np.stack(
             [
-                curve.decode(values[..., channel])
+                curve.to_linear(values[..., channel])
                 for channel, curve in enumerate(self._curves)
             ],
             axis=-1,
         )
-        return encode_srgb(light @ self._to_srgb)
+        return srgb_from_linear(light @ self._to_srgb)
 
     def from_srgb(self, values):
-        light = decode_srgb(values) @ self._from_srgb
+        light = srgb_to_linear(values) @ self._from_srgb
         return np.stack(
             [
-                curve.encode(light[..., channel])
+                curve.from_linear(light[..., channel])
                 for channel, curve in enumerate(self._curves)
             ],
             axis=-1,
         )
+
+
+class GreyColour:
+    """A profile of one curve, for grey photos.
+
+    Args:
+        curve: a `_Curve`.
+    """
+
+    is_identity = False
+
+    def __init__(self, curve):
+        self._curve = curve
+
+    def to_srgb(self, values):
+        return srgb_from_linear(self._curve.to_linear(values))
+
+    def from_srgb(self, values):
+        return self._curve.from_linear(srgb_to_linear(values))
 
 
 class TableColour:
@@ -143,32 +158,42 @@ class TableColour:
 class _Curve:
     """A response curve, sampled finely and inverted by interpolation."""
 
-    def __init__(self, decode):
+    def __init__(self, to_linear):
         # Even steps of the square root keep dark values apart.
         self._encoded = np.linspace(0, 1, 4097) ** 2
-        light = decode(self._encoded)
+        light = to_linear(self._encoded)
         self._light = np.maximum.accumulate(np.clip(light, 0, 1))
 
-    def decode(self, encoded):
+    def to_linear(self, encoded):
         return np.interp(encoded, self._encoded, self._light).astype(np.float32)
 
-    def encode(self, light):
+    def from_linear(self, light):
         return np.interp(light, self._light, self._encoded).astype(np.float32)
 
 
-def colour_of(icc, notes):
-    """Chooses the conversion for an RGB photo's profile.
+def describes(icc):
+    """What a profile is for: `"RGB"`, `"GRAY"`, `"CMYK"`; "" if it is none."""
+    if not icc or len(icc) < 132 or icc[36:40] != b"acsp":
+        return ""
+    return icc[16:20].decode("latin-1").strip()
+
+
+def colour_of(icc, notes, colours=3):
+    """Chooses the conversion for a photo's profile.
 
     Args:
         icc: bytes of the profile, or `None`.
         notes: list that a sentence is added to if the profile is unusable.
+        colours: 1 for a grey photo, 3 for one in colour.
 
     Returns:
         object with `to_srgb` and `from_srgb`.
     """
-    if not icc:
+    if not icc or (colours == 1 and describes(icc) == "RGB"):
         return SameColour()
     try:
+        if colours == 1:
+            return _grey_colour(icc)
         matrix = _matrix_colour(icc)
         if matrix is None:
             from PIL import ImageCms
@@ -201,13 +226,25 @@ def _matrix_colour(icc):
     matrix = np.stack(columns, axis=1)
     curves = [_Curve(_parse_curve(tags[name])) for name in names[3:]]
     if np.abs(matrix - _SRGB_TO_XYZ).max() < 2e-3:
-        encoded = np.linspace(0, 1, 256)
-        expected = decode_srgb(encoded)
-        if all(
-            np.abs(c.decode(encoded) - expected).max() < 2e-3 for c in curves
-        ):
+        if all(_is_srgb(curve) for curve in curves):
             return SameColour()
     return MatrixColour(curves, matrix)
+
+
+def _grey_colour(icc):
+    """A `GreyColour`, or `SameColour` for sRGB's curve."""
+    tags = _profile_tags(icc)
+    if describes(icc) != "GRAY":
+        raise ValueError(f"it describes {describes(icc)} data")
+    curve = _Curve(_parse_curve(tags[b"kTRC"]))
+    return SameColour() if _is_srgb(curve) else GreyColour(curve)
+
+
+def _is_srgb(curve):
+    encoded = np.linspace(0, 1, 256)
+    return (
+        np.abs(curve.to_linear(encoded) - srgb_to_linear(encoded)).max() < 2e-3
+    )
 
 
 def _profile_tags(icc):

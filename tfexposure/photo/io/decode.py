@@ -72,18 +72,22 @@ def read_photo(source, limits=None, name=None):
         UserError: one line naming the file and what is wrong with it.
     """
     limits = limits or Limits()
+    path = None
     if isinstance(source, bytes):
         name, data = name or "input", source
         _check_bytes(name, len(data), limits)
     else:
         name = name or os.fspath(source)
-        data = _read_file(pathlib.Path(source), name, limits)
+        path = pathlib.Path(source)
+        data = _read_file(path, name, limits)
     kind = formats.identify(data, name)
     # Without this every broken file would print Pillow's own warnings.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return _decode(data, kind, name, limits)
+            photo = _decode(data, kind, name, limits)
+            photo.path = path
+            return photo
         except UserError:
             raise
         except MemoryError as error:
@@ -127,10 +131,13 @@ def _decode(data, kind, name, limits):
         return _decode_deep_png(data, name, limits)
     original = data
     if kind == "tiff":
+        if 43 in data[2:4]:
+            data = tiff.classic_copy(data)
+        stored = data
         data, deep = deep_tiff.ready_for_pillow(data, name)
     else:
         deep = None
-    image = _open(kind, data)
+    image = _open_tiff(data, name) if kind == "tiff" else _open(kind, data)
     _check_size(
         name, *((deep.width, deep.height) if deep else image.size), limits
     )
@@ -142,18 +149,23 @@ def _decode(data, kind, name, limits):
         )
     photo = Photo(name, None, kind, data=original)
     _read_metadata(photo, image)
+    if kind == "tiff":
+        photo.orientation = tiff.orientation_of(stored) or 1
+        _note_extra_samples(photo, image, stored, deep)
     if deep:
         _load(image)
         strips = deep_tiff.strips(image, deep)
-        shape = (deep.height, deep.width, deep.samples)
+        shape = (deep.height, deep.width, deep.channels)
         photo.pixels = _stored_rows(strips, shape, photo.orientation)
         return photo
     mode = _kept_mode(image, name)
     if image.mode == "CMYK":
-        photo.notes.append("was CMYK; written as RGB")
+        photo.losses.append("was CMYK; written as RGB")
     elif image.mode in ("P", "PA"):
-        photo.notes.append("had a palette; written in full colour")
+        photo.losses.append("had a palette; written in full colour")
     _load(image)
+    if kind == "tiff" and mode == "I;16":
+        photo.encoding["bits"] = deep_tiff.bits_of(stored)
     photo.pixels = _image_rows(image, mode, photo)
     if image.mode == "CMYK":
         photo.icc = None
@@ -173,6 +185,17 @@ def _open(kind, data):
             "PyPI has it"
         )
     return getattr(plugin, name)(io.BytesIO(data))
+
+
+def _open_tiff(data, name):
+    try:
+        return _open("tiff", data)
+    except (SyntaxError, KeyError) as error:
+        raise UserError(
+            f"{name}: a TIFF of a kind that is not read "
+            f"({deep_tiff.kind_of(data)}); save it as an RGB TIFF of 8 or 16 "
+            "bits first"
+        ) from error
 
 
 def _load(image):
@@ -214,6 +237,10 @@ def _image_rows(image, mode, photo):
 
 
 def _converter(image, mode, photo):
+    bits = photo.encoding.pop("bits", 16)
+    if bits != 16:
+        factor = 65535 / (2**bits - 1)
+        return lambda part: np.rint(np.asarray(part) * factor).astype(np.uint16)
     if image.mode == mode:
         return lambda part: part
     if image.mode == "CMYK" and photo.icc:
@@ -247,19 +274,18 @@ def _read_metadata(photo, image):
     if xmp:
         photo.xmp = xmp.encode() if isinstance(xmp, str) else xmp
     if photo.format == "tiff":
-        photo.orientation = _tiff_orientation(photo.data)
         photo.raw_metadata = tiff.raw_tags(image)
         photo.encoding["compress"] = info.get("compression") != "raw"
         return
-    photo.orientation = _exif_orientation(photo, image.getexif)
+    if photo.format == "png":
+        _read_png_chunks(photo, info)
+    photo.orientation = _orientation(photo)
     if photo.format == "jpeg":
         _read_jpeg_coding(photo, image)
-    elif photo.format == "png":
-        photo.raw_metadata = png.ancillary_chunks(photo.data)
     elif photo.format == "webp":
         photo.encoding["lossless"] = b"VP8L" in photo.data[12:64]
     elif photo.format == "heic" and info.get("bit_depth", 8) > 8:
-        photo.notes.append(f"had {info['bit_depth']} bits; written with 8")
+        photo.losses.append(f"had {info['bit_depth']} bits; written with 8")
 
 
 def _read_jpeg_coding(photo, image):
@@ -268,7 +294,7 @@ def _read_jpeg_coding(photo, image):
     segments = jpeg.read_segments(photo.data)
     photo.raw_metadata = jpeg.kept_segments(segments)
     if len(photo.raw_metadata) < len(segments) and image.info.get("mp"):
-        photo.notes.append("pictures behind the first were not kept")
+        photo.losses.append("pictures behind the first were not kept")
     if image.mode == "CMYK":
         return  # Its tables are for four inks.
     photo.encoding["qtables"] = image.quantization
@@ -278,32 +304,61 @@ def _read_jpeg_coding(photo, image):
         photo.encoding["subsampling"] = subsampling
 
 
-def _exif_orientation(photo, get_exif):
+def _read_png_chunks(photo, info):
+    """EXIF and XMP of a PNG, which may lie behind its pixels."""
+    photo.raw_metadata = png.ancillary_chunks(photo.data)
+    for kind, body in photo.raw_metadata:
+        if kind == b"eXIf":
+            photo.exif = body.removeprefix(b"Exif\0\0") or None
+    raw = info.get("Raw profile type exif")  # As ImageMagick used to write.
+    if raw and not photo.exif:
+        try:
+            block = bytes.fromhex("".join(raw.split("\n")[3:]))
+            photo.exif = block.removeprefix(b"Exif\0\0") or None
+        except ValueError:
+            photo.notes.append("its EXIF block is damaged; carried along")
+    packets = filter(None, map(png.xmp_of, photo.raw_metadata))
+    photo.xmp = next(packets, photo.xmp)
+
+
+def _orientation(photo):
+    """Of the stored pixels: EXIF's word, else that of XMP.
+
+    AVIF and HEIC say it in boxes of their own, which their readers put into
+    the EXIF block; XMP does not count there.
+    """
+    if photo.exif and _is_broken(photo.exif):
+        photo.notes.append("its EXIF block is damaged; carried along")
+    stated = tiff.orientation_of(photo.exif) if photo.exif else None
+    if stated is None and photo.format not in ("avif", "heic"):
+        stated = orientation.of_xmp(photo.xmp)
+    return stated or 1
+
+
+def _is_broken(exif):
     try:
-        value = get_exif().get(tiff.ORIENTATION, 1)
-    except Exception:  # A stranger's bytes fail in many ways.
-        photo.notes.append("its EXIF block is damaged and was carried along")
-        return 1
-    return value if value in range(1, 9) else 1
-
-
-def _parse_exif(block):
-    from PIL import Image
-
-    exif = Image.Exif()
-    exif.load(b"Exif\0\0" + block)
-    return exif
-
-
-def _tiff_orientation(data):
-    try:
-        for at, tag, kind, _ in tiff.entries(data):
-            if tag == tiff.ORIENTATION:
-                value = tiff.get(data, at, kind)
-                return value if value in range(1, 9) else 1
+        return exif[:2] not in (b"II", b"MM") or not list(tiff.entries(exif))
     except (ValueError, struct.error):
-        pass
-    return 1
+        return True
+
+
+def _note_extra_samples(photo, image, data, deep):
+    """Says what becomes of channels beside colours and alpha."""
+    extra = deep_tiff.extra_samples(data)
+    if deep:
+        dropped = deep.samples - deep.channels
+    else:
+        kept = {"RGBX": 3}.get(image.mode, len(image.getbands()))
+        colours = kept - (image.mode in ("LA", "La", "PA", "RGBA", "RGBa"))
+        dropped = max(len(extra) - (kept - colours), 0)
+    if dropped:
+        photo.losses.append(
+            f"had {dropped} channel(s) beside colours and alpha; not kept"
+        )
+    if extra[:1] == [deep_tiff.ASSOCIATED]:
+        photo.losses.append(
+            "colours were stored multiplied by alpha; written without"
+        )
 
 
 def _decode_deep_png(data, name, limits):
@@ -311,18 +366,8 @@ def _decode_deep_png(data, name, limits):
     _check_size(name, width, height, limits)
     channels, strips = png.read_deep(data)
     photo = Photo(name, None, "png", data=data)
-    photo.raw_metadata = png.ancillary_chunks(data)
     # Opening reads what lies before the pixels and leaves those alone.
-    image = _open("png", data)
-    photo.icc = image.info.get("icc_profile") or None
-    photo.xmp = image.info.get("xmp")
-    photo.exif = next(
-        (body for kind, body in photo.raw_metadata if kind == b"eXIf"), None
-    )
-    if photo.exif:
-        photo.orientation = _exif_orientation(
-            photo, lambda: _parse_exif(photo.exif)
-        )
+    _read_metadata(photo, _open("png", data))
     photo.pixels = _stored_rows(
         strips, (height, width, channels), photo.orientation
     )

@@ -8,6 +8,8 @@ import numpy as np
 from tfexposure.errors import UserError
 from tfexposure.photo.io import tiff
 
+# Meanings of extra samples.
+UNSPECIFIED, ASSOCIATED = 0, 1
 _RAW_TAGS = {50706: "DNG", 33421: "colour filter array"}
 
 
@@ -20,6 +22,8 @@ class DeepTiff:
         samples: channels, 2 to 4.
         differenced: see `tiff.as_wide_grey`.
         inverted: whether 0 is white.
+        channels: how many of the samples are kept.
+        associated: whether colours are multiplied by alpha.
     """
 
     width: int
@@ -27,6 +31,8 @@ class DeepTiff:
     samples: int
     differenced: int
     inverted: bool
+    channels: int
+    associated: bool
 
 
 def ready_for_pillow(data, name):
@@ -42,8 +48,6 @@ def ready_for_pillow(data, name):
     Raises:
         UserError: for camera raw, and for 16-bit colour of unusual kinds.
     """
-    if data[2] == 43 or data[3] == 43:
-        return data, None
     values = _values(data)
     for tag, what in _RAW_TAGS.items():
         if tag in values:
@@ -51,32 +55,84 @@ def ready_for_pillow(data, name):
                 f"{name}: camera raw files ({what}) are not read; develop it "
                 "to a 16-bit TIFF first"
             )
+    _refuse_kinds(values, name)
     samples = values.get(tiff.SAMPLES, 1)
-    if values.get(tiff.BITS) != 16 or samples == 1:
-        return tiff.upright_copy(data), None
-    form = values.get(tiff.SAMPLE_FORMAT, 1)
     photometric = values.get(tiff.PHOTOMETRIC)
+    if values.get(tiff.BITS) != 16 or (samples == 1 and photometric != 0):
+        return tiff.upright_copy(data), None
     planar = values.get(tiff.PLANAR, 1)
     plain = photometric == 2 and samples in (3, 4)
-    grey = photometric in (0, 1) and samples == 2
-    if form != 1 or planar != 1 or not (plain or grey):
+    grey = photometric in (0, 1) and samples in (1, 2)
+    if planar != 1 or not (plain or grey):
         raise UserError(
             f"{name}: a 16-bit TIFF of an unusual kind (photometric "
-            f"{photometric}, {samples} samples, sample format {form}, planar "
-            f"{planar}); interleaved unsigned grey or RGB is read"
+            f"{photometric}, {samples} samples, planar {planar}); interleaved "
+            "grey or RGB is read"
         )
     wide, differenced = tiff.as_wide_grey(data, samples)
+    extra = values.get(tiff.EXTRA_SAMPLES)
     return wide, DeepTiff(
         values[tiff.WIDTH],
         values[tiff.HEIGHT],
         samples,
         differenced,
         photometric == 0,
+        samples - (samples in (2, 4) and extra == UNSPECIFIED),
+        samples in (2, 4) and extra == ASSOCIATED,
     )
 
 
+def _refuse_kinds(values, name):
+    """Names intact files whose numbers are not levels of 8 or 16 bits."""
+    form, bits = values.get(tiff.SAMPLE_FORMAT, 1), values.get(tiff.BITS, 1)
+    what = {
+        2: "signed numbers",
+        3: "floating point",
+        5: "complex numbers",
+        6: "complex numbers",
+        -1: "channels of different kinds",
+    }.get(form)
+    if what is None and bits and bits > 16:
+        what = f"{bits} bits per channel"
+    if what:
+        raise UserError(
+            f"{name}: a TIFF of {what} is not read; save it with 8 or 16 bits "
+            "per channel, unsigned, first"
+        )
+
+
+def kind_of(data):
+    """A TIFF's kind in words, for files that Pillow does not know."""
+    values = _values(data)
+    return (
+        f"photometric {values.get(tiff.PHOTOMETRIC)}, "
+        f"{values.get(tiff.SAMPLES, 1)} samples of "
+        f"{values.get(tiff.BITS, 1)} bits, "
+        f"compression {values.get(tiff.COMPRESSION, 1)}"
+    )
+
+
+def bits_of(data):
+    """Bits of a sample; -1 where samples differ."""
+    return _values(data).get(tiff.BITS, 1)
+
+
+def extra_samples(data):
+    """What samples beyond the colours mean: list of the file's numbers."""
+    order = tiff.byte_order(data)
+    for at, tag, kind, count in tiff.entries(data):
+        if tag == tiff.EXTRA_SAMPLES and kind == 3:
+            place = at + 8
+            if count > 2:
+                (place,) = struct.unpack_from(order + "I", data, place)
+            return list(
+                struct.unpack_from(f"{order}{min(count, 8)}H", data, place)
+            )
+    return []
+
+
 def strips(image, deep):
-    """Yields (top, uint16 (n, W, samples)) of the opened wide grey picture.
+    """Yields (top, uint16 (n, W, channels)) of the opened wide grey picture.
 
     Raises:
         ValueError: if the picture is not as wide as it should be.
@@ -93,7 +149,18 @@ def strips(image, deep):
         strip = strip.reshape(bottom - top, width, deep.samples)
         if deep.inverted:
             strip[..., 0] = 65535 - strip[..., 0]
-        yield top, strip
+        if deep.associated:
+            strip = _divided_by_alpha(strip)
+        yield top, strip[..., : deep.channels]
+
+
+def _divided_by_alpha(pixels):
+    """Colours as they are without alpha, where there is any to see."""
+    alpha = pixels[..., -1:].astype(np.float64)
+    colours = pixels[..., :-1] * (65535 / np.maximum(alpha, 1))
+    plain = pixels.copy()
+    plain[..., :-1] = np.rint(np.clip(colours, 0, 65535))
+    return plain
 
 
 def _values(data):

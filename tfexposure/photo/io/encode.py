@@ -1,10 +1,7 @@
 """From a `Photo` to a file, whole or not at all."""
 
-import contextlib
 import io
 import os
-import pathlib
-import tempfile
 
 import numpy as np
 
@@ -13,6 +10,7 @@ from tfexposure.errors import (
     import_extra,
 )
 from tfexposure.photo.io import (
+    files,
     formats,
     jpeg,
     orientation,
@@ -53,49 +51,15 @@ def write_photo(
             written; an existing file is then as it was.
     """
     kind = kind or photo.format
+    photo.notes.extend(photo.losses)
     writer = _Writer(photo, kind, quality, subsampling, metadata)
     if not isinstance(target, (str, os.PathLike)):
         buffer = io.BytesIO()
         writer.write(buffer)
         target.write(buffer.getvalue())
         return
-    with atomic_file(target) as file:
+    with files.atomic_file(target, photo.permissions) as file:
         writer.write(file)
-
-
-@contextlib.contextmanager
-def atomic_file(path):
-    """Opens a new file beside `path` that takes its place on success."""
-    path = pathlib.Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name}.", suffix=".part"
-        )
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written: {error.strerror}"
-        ) from error
-    try:
-        with os.fdopen(handle, "w+b") as file:
-            yield file
-        os.chmod(part, _mode_of_new_files(path))
-        os.replace(part, path)
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written: {error.strerror or error}"
-        ) from error
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(part)
-
-
-def _mode_of_new_files(path):
-    if path.exists():
-        return path.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
 
 
 class _Writer:
@@ -114,8 +78,10 @@ class _Writer:
             return 1
         if self.kind in (photo.format, "tiff"):
             return photo.orientation
-        tagged = photo.exif is not None and self.kind in _EXIF_KINDS
-        return photo.orientation if tagged else 1
+        tagged = photo.exif and tiff.orientation_of(photo.exif)
+        if tagged and self.kind in _EXIF_KINDS:
+            return photo.orientation
+        return 1
 
     def write(self, file):
         photo = self.photo
@@ -162,11 +128,24 @@ class _Writer:
             return _with_orientation(exif, self.turned)
         return exif
 
+    def _xmp(self):
+        """XMP of the photo, its orientation that of the written pixels."""
+        if not self.keep:
+            return None
+        return orientation.in_xmp(self.photo.xmp, self.turned)
+
+    def _turned_chunk(self, chunk):
+        """A chunk of PNG as it is, but for a wrong orientation in XMP."""
+        xmp = png.xmp_of(chunk)
+        if orientation.of_xmp(xmp) in (None, self.turned):
+            return chunk
+        return png.xmp_chunk(orientation.in_xmp(xmp, self.turned))
+
     def _write_png(self, file):
         photo = self.photo
         if photo.format == "png":
             chunks = [
-                (kind, body)
+                self._turned_chunk((kind, body))
                 for kind, body in photo.raw_metadata
                 if self.keep or kind in (b"iCCP", b"sRGB", b"gAMA", b"cHRM")
             ]
@@ -177,8 +156,8 @@ class _Writer:
             exif = self._exif()
             if exif:
                 chunks.append((b"eXIf", exif))
-            if photo.xmp and self.keep:
-                chunks.append(png.text_chunk(b"XML:com.adobe.xmp", photo.xmp))
+            if self._xmp():
+                chunks.append(png.xmp_chunk(self._xmp()))
             self._note_lost_iptc()
         if photo.pixels.dtype == np.uint8:
             buffer = io.BytesIO()
@@ -194,9 +173,11 @@ class _Writer:
         if not self.keep:
             tags = {}
         elif photo.format == "tiff":
-            tags = photo.raw_metadata
+            tags = dict(photo.raw_metadata)
+            if photo.xmp:
+                tags[tiff.XMP] = (tags[tiff.XMP][0], self._xmp())
         else:
-            tags = tiff.tags_of_exif(photo.exif, photo.xmp)
+            tags = tiff.tags_of_exif(photo.exif, self._xmp())
             self._note_lost_iptc()
         tiff.write(
             file,
@@ -223,8 +204,8 @@ class _Writer:
             exif = self._exif()
             if exif:
                 options["exif"] = b"Exif\0\0" + exif
-            if self.photo.xmp and self.keep:
-                options["xmp"] = self.photo.xmp
+            if self._xmp():
+                options["xmp"] = self._xmp()
             self._note_lost_iptc()
         if self.kind == "webp":
             lossless = self.photo.encoding.get("lossless", False)
@@ -251,7 +232,7 @@ class _Writer:
         self._image().save(buffer, "JPEG", **options)
         if photo.format == "jpeg":
             segments = [
-                (marker, body)
+                (marker, jpeg.with_orientation(body, self.turned))
                 for marker, body in photo.raw_metadata
                 if self.keep or body.startswith(b"ICC_PROFILE\0")
             ]
@@ -262,8 +243,7 @@ class _Writer:
                     if not segment[1].startswith(b"ICC_PROFILE\0")
                 ]
         else:
-            xmp = photo.xmp if self.keep else None
-            segments = jpeg.new_segments(self._exif(), xmp, photo.icc)
+            segments = jpeg.new_segments(self._exif(), self._xmp(), photo.icc)
         file.write(jpeg.insert_segments(buffer.getvalue(), segments))
 
     def _image(self):

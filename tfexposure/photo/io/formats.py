@@ -21,9 +21,28 @@ SUFFIXES = {
 
 # Raw files wear a TIFF header, behind which Pillow finds only a thumbnail.
 RAW_SUFFIXES = frozenset(
-    ".3fr .arw .cr2 .cr3 .dng .erf .iiq .kdc .mef .mos .mrw .nef .nrw .orf "
-    ".pef .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f".split()
+    ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .iiq .k25 .kdc .mef .mos "
+    ".mrw .nef .nrw .orf .pef .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f".split()
 )
+_RAW = "camera raw files are not read; develop it to a 16-bit TIFF first"
+_JPEG_2000 = "JPEG 2000 is not read; save it as TIFF or PNG first"
+_JPEG_XL = "JPEG XL is not read; save it as PNG or JPEG first (djxl does)"
+_GIF = "GIF is not read (256 colours, perhaps animated); save it as PNG first"
+_LAYERED = "layered files of editors are not read; export it as TIFF or PNG"
+_LIGHT = "files of light without white (HDR) are not read; tone-map it first"
+_OTHER = "not a format of photos that is read; save it as TIFF or PNG first"
+
+# Suffix -> what photos of kinds that are not read are, and what to do.
+UNREAD_SUFFIXES = dict.fromkeys(RAW_SUFFIXES, _RAW) | {
+    ".gif": _GIF,
+    ".jp2": _JPEG_2000, ".j2k": _JPEG_2000, ".jpf": _JPEG_2000,
+    ".jpx": _JPEG_2000, ".j2c": _JPEG_2000, ".jpc": _JPEG_2000,
+    ".jxl": _JPEG_XL,
+    ".psd": _LAYERED, ".psb": _LAYERED, ".xcf": _LAYERED, ".ora": _LAYERED,
+    ".exr": _LIGHT, ".hdr": _LIGHT, ".pfm": _LIGHT, ".jxr": _LIGHT,
+    ".ppm": _OTHER, ".pgm": _OTHER, ".pnm": _OTHER, ".tga": _OTHER,
+    ".qoi": _OTHER, ".bpg": _OTHER, ".ico": _OTHER, ".pcx": _OTHER,
+}  # fmt: skip
 
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"}

@@ -2,6 +2,8 @@
 
 import struct
 
+from tfexposure.photo.io import orientation
+
 _EXIF = b"Exif\0\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _ICC = b"ICC_PROFILE\0"
@@ -52,6 +54,16 @@ def kept_segments(segments):
         if marker not in _OWN
         and not (marker == 0xE2 and payload.startswith(_MULTI_PICTURE))
     ]
+
+
+def with_orientation(payload, value):
+    """An XMP segment with this orientation where it states one.
+
+    Other segments come back as they are.
+    """
+    if not payload.startswith(_XMP):
+        return payload
+    return orientation.in_xmp(payload, value)
 
 
 def insert_segments(data, segments):

@@ -4,6 +4,8 @@
 The network gets upright pixels; a file keeps its stored order and its tag.
 """
 
+import re
+
 import numpy as np
 
 # Stored rows run along the columns of the upright picture.
@@ -57,3 +59,19 @@ def stored_box(top, bottom, height, width, orientation):
     if orientation in TRANSPOSED:
         return top, 0, bottom, width
     return 0, top, width, bottom
+
+
+_IN_XMP = re.compile(rb"""(tiff:Orientation(?:\s*=\s*["']|>)\s*)([1-8])""")
+
+
+def of_xmp(xmp):
+    """The orientation that an XMP packet states, or `None`."""
+    found = _IN_XMP.search(xmp or b"")
+    return int(found[2]) if found else None
+
+
+def in_xmp(xmp, orientation):
+    """The packet with this orientation where it states one, else as it is."""
+    if not xmp:
+        return xmp
+    return _IN_XMP.sub(rb"\g<1>%d" % orientation, xmp)

@@ -1,7 +1,9 @@
 """A photo between its decoding and its encoding."""
 
 import dataclasses
+import pathlib
 
+from tfexposure.photo.io import files
 from tfexposure.photo.io.pixel_buffer import PixelBuffer
 
 # Stated in docs/correct.md; `--max_pixels` and `--max_bytes` change them.
@@ -38,7 +40,9 @@ class Photo:
             for byte: JPEG segments, PNG chunks or TIFF tags.
         encoding: how the file was compressed: JPEG tables, subsampling...
         data: the file itself.
-        notes: sentences for the user on what could not be kept.
+        notes: sentences for the user; what could not be kept among them.
+        losses: those that hold once the photo is written anew.
+        path: the file it was read from, or `None`.
     """
 
     name: str
@@ -52,6 +56,13 @@ class Photo:
     encoding: dict = dataclasses.field(default_factory=dict)
     data: bytes = b""
     notes: list = dataclasses.field(default_factory=list)
+    losses: list = dataclasses.field(default_factory=list)
+    path: pathlib.Path | None = None
+
+    @property
+    def permissions(self):
+        """Mode bits of its file, which nothing made of it may exceed."""
+        return files.permissions_of(self.path)
 
     @property
     def colours(self):

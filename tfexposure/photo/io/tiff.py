@@ -32,6 +32,11 @@ _CODING = frozenset(
 # XMP, IPTC and Photoshop's blocks have places of their own in other formats.
 _NOT_EXIF = frozenset((XMP, 33723, 34377))
 _LONG, _SHORT, _UNDEFINED, _BYTE = 4, 3, 7, 1
+# Bytes of one value of each type.
+_TYPE_BYTES = {
+    1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8,
+    13: 4, 16: 8, 17: 8, 18: 8,
+}  # fmt: skip
 _DEFLATE, _RAW = 8, 1
 _STRIP_BYTES = 1 << 20
 
@@ -48,12 +53,90 @@ def upright_copy(data):
     return data
 
 
+def classic_copy(data):
+    """A BigTIFF's bytes under a classic header, its directories rewritten.
+
+    Pixels and values stay where they are; directories are added at the end.
+
+    Raises:
+        ValueError: if an offset does not fit into 32 bits.
+    """
+    order = byte_order(data)
+    size, _, first = struct.unpack_from(order + "HHQ", data, 4)
+    if size != 8:
+        raise ValueError(f"its offsets have {size} bytes")
+    out = bytearray(data)
+    place = _classic_directory(data, out, first, order, 0)
+    out[2:8] = struct.pack(order + "HI", 42, place)
+    return out
+
+
+def _classic_directory(data, out, at, order, depth):
+    """Appends a big directory, and what hangs on it, in classic form."""
+    if depth > 8:
+        raise ValueError("its directories go in circles or too deep")
+    (count,) = struct.unpack_from(order + "Q", data, at)
+    if count > 4096 or len(out) > 2 * len(data) + 65536:
+        raise ValueError(f"it claims {count} tags")
+    body = []
+    for entry in range(at + 8, at + 8 + 20 * count, 20):
+        tag, kind, number = struct.unpack_from(order + "HHQ", data, entry)
+        raw = _big_value(data, entry + 12, kind, number, order)
+        if kind in (16, 17, 18):  # Eight-byte numbers and offsets.
+            code = "q" if kind == 17 else "Q"
+            wide = struct.unpack(f"{order}{number}{code}", raw)
+            kind = 9 if kind == 17 else _LONG
+            raw = _packed(wide, kind, order)
+        if tag in (EXIF_IFD, GPS_IFD, INTEROP_IFD) and number == 1:
+            (nested,) = struct.unpack(order + "I", raw)
+            nested = _classic_directory(data, out, nested, order, depth + 1)
+            raw = struct.pack(order + "I", nested)
+        if len(raw) > 4:
+            out.extend(bytes(len(out) % 2))
+            place = len(out)
+            out.extend(raw)
+            raw = struct.pack(order + "I", place)
+        body.append(
+            struct.pack(order + "HHI", tag, kind, number) + raw.ljust(4, b"\0")
+        )
+    (following,) = struct.unpack_from(order + "Q", data, at + 8 + 20 * count)
+    if following:
+        following = _classic_directory(data, out, following, order, depth + 1)
+    out.extend(bytes(len(out) % 2))
+    place = len(out)
+    out.extend(struct.pack(order + "H", len(body)) + b"".join(body))
+    out.extend(struct.pack(order + "I", following))
+    return place
+
+
+def _packed(values, kind, order):
+    try:
+        return struct.pack(
+            f"{order}{len(values)}{'i' if kind == 9 else 'I'}", *values
+        )
+    except struct.error as error:
+        raise ValueError("its offsets need more than 32 bits") from error
+
+
+def _big_value(data, at, kind, number, order):
+    """The bytes of a big entry's values."""
+    size = _TYPE_BYTES.get(kind, 1) * number
+    if size > len(data):
+        raise ValueError("a tag is longer than the file")
+    if size > 8:
+        (at,) = struct.unpack_from(order + "Q", data, at)
+    raw = data[at : at + size]
+    if len(raw) != size:
+        raise ValueError("a tag lies outside the file")
+    return bytes(raw)
+
+
 def as_wide_grey(data, samples):
     """A copy that declares interleaved 16-bit samples as one wide grey row.
 
     Args:
         data: bytes of a classic TIFF with `samples` 16-bit samples a pixel.
-        samples: 2, 3 or 4.
+        samples: 1 to 4.
 
     Returns:
         (bytearray, pixels after which rows of differences to the left
@@ -86,7 +169,7 @@ def entries(data):
     """Yields (offset, tag, type, count) of the first directory's entries."""
     order = byte_order(data)
     if struct.unpack_from(order + "H", data, 2)[0] != 42:
-        raise ValueError("it is a BigTIFF, of which only 8 bits are read")
+        raise ValueError("its header is not that of a TIFF")
     (at,) = struct.unpack_from(order + "I", data, 4)
     (entries,) = struct.unpack_from(order + "H", data, at)
     for offset in range(at + 2, at + 2 + 12 * entries, 12):
@@ -94,12 +177,24 @@ def entries(data):
 
 
 def get(data, at, kind):
-    code = "H" if kind == _SHORT else "I"
+    code = {_SHORT: "H", _BYTE: "B"}.get(kind, "I")
     return struct.unpack_from(byte_order(data) + code, data, at + 8)[0]
 
 
+def orientation_of(data):
+    """What a TIFF or an EXIF block says of its orientation, or `None`."""
+    try:
+        for at, tag, kind, count in entries(data):
+            if tag == ORIENTATION and count == 1:
+                value = get(data, at, kind)
+                return value if value in range(1, 9) else None
+    except (ValueError, struct.error):
+        pass
+    return None
+
+
 def put(data, at, kind, value):
-    code = "HH" if kind == _SHORT else "I"
+    code = {_SHORT: "HH", _BYTE: "B3x"}.get(kind, "I")
     values = (value, 0) if kind == _SHORT else (value,)
     struct.pack_into(
         byte_order(data) + "HI" + code, data, at + 2, kind, 1, *values

@@ -6,9 +6,9 @@ from keras import ops
 
 from tfexposure.blind import (
     LEVELS,
-    JudgedSummary,
-    by_level,
-    camera_evidence,
+    MixtureOfCurves,
+    camera_statistics,
+    soft_histogram,
 )
 
 HAT = np.eye(len(LEVELS))
@@ -47,10 +47,10 @@ def _spread(shares):
     return 2 * np.sqrt(np.asarray(shares) + 1e-4)
 
 
-def test_by_level_shares_pixels_out_between_neighbouring_levels():
+def test_soft_histogram_shares_pixels_out_between_neighbouring_levels():
     photos = _photos()
     values, picture = photos[..., 0], photos[..., 2]
-    found = ops.convert_to_numpy(by_level(values, picture))
+    found = ops.convert_to_numpy(soft_histogram(values, picture))
     assert found.shape == (2, 2, len(LEVELS))
     for row, value, second in zip(found, values, picture, strict=True):
         shares, sums = _means_by(value, second)
@@ -59,10 +59,10 @@ def test_by_level_shares_pixels_out_between_neighbouring_levels():
         np.testing.assert_allclose(row.sum(-1), [1, second.mean()], rtol=1e-4)
 
 
-def test_evidence_is_what_numpy_finds():
+def test_camera_statistics_are_what_numpy_finds():
     photos = _photos()
     means = photos[:, ::-1]
-    found = ops.convert_to_numpy(camera_evidence(photos, means))
+    found = ops.convert_to_numpy(camera_statistics(photos, means))
     assert found.shape == (2, 314)
     for row, photo, mean in zip(found, photos, means, strict=True):
         expected = np.concatenate([*_tones(photo), *_clips(photo)])
@@ -111,8 +111,8 @@ def _clips(photo):
         yield _spread([weight.mean()])
 
 
-def test_only_the_judge_sees_how_pixels_lie():
-    branch = JudgedSummary((4, 4, 4, 4, 6), 5, 0.0)
+def test_only_the_gate_sees_how_pixels_lie():
+    branch = MixtureOfCurves((4, 4, 4, 4, 6), 5, 0.0)
     samples = _photos(1)
     rng = np.random.default_rng(1)
     order = rng.permutation(128 * 128)
@@ -124,7 +124,7 @@ def test_only_the_judge_sees_how_pixels_lie():
     branch(first)
     for variable in branch.trainable_variables:
         variable.assign(rng.normal(0, 0.3, variable.shape))
-    one, other = branch.both(first), branch.both(second)
+    one, other = branch.components(first), branch.components(second)
     for kind in (0, 1):
         for before, after in zip(one[kind], other[kind], strict=True):
             np.testing.assert_allclose(before, after, rtol=1e-4, atol=1e-5)
@@ -132,8 +132,8 @@ def test_only_the_judge_sees_how_pixels_lie():
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
-def test_plain_pictures_have_finite_evidence(value):
+def test_plain_images_have_finite_statistics(value):
     photo = np.full((1, 128, 128, 3), value, "float32")
     assert np.isfinite(
-        ops.convert_to_numpy(camera_evidence(photo, photo))
+        ops.convert_to_numpy(camera_statistics(photo, photo))
     ).all()

@@ -10,10 +10,6 @@ import dataclasses
 
 import numpy as np
 
-# Two-sided 95 % quantiles of Student's t by degrees of freedom.
-_T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-_NORMAL95 = 1.96
-
 NOT_TOLD_APART = "cannot be told apart"
 
 
@@ -86,21 +82,62 @@ class Score:
         return np.exp(mean - _plogp(marginal).sum(axis=1))
 
 
-def resample_photos(photos, resamples, seed=0):
+def students_t95(freedom):
+    """Two-sided 95 % quantile of Student's t.
+
+    Args:
+        freedom: int >= 1, degrees of freedom.
+
+    Returns:
+        float: 12.706 for 1, and towards 1.960 from above.
+
+    Reference:
+        Abramowitz and Stegun, 26.7.3 and 26.7.4: for whole degrees of freedom
+        the distribution is a finite sum.
+    """
+    low, high = 0.0, np.pi / 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        if _share_within(middle, freedom) < 0.95:
+            low = middle
+        else:
+            high = middle
+    return float(np.sqrt(freedom) * np.tan(low))
+
+
+def _share_within(angle, freedom):
+    """P(|t| < sqrt(freedom) tan(angle))."""
+    odd = freedom % 2
+    # cos^k times 1/2 3/4 ... for even, 2/3 4/5 ... for odd degrees.
+    steps = np.arange(1 + odd, freedom - 2 + odd, 2)
+    factors = np.cos(angle) ** 2 * steps / (steps + 1)
+    total = np.sum(np.cumprod(np.concatenate([[1.0], factors])))
+    if not odd:
+        return np.sin(angle) * total
+    rest = np.sin(angle) * np.cos(angle) * total if freedom > 1 else 0.0
+    return 2 / np.pi * (angle + rest)
+
+
+def resample_photos(photos, resamples, seed=0, scenes=None):
     """Draws photos with replacement.
 
     Args:
         photos: N.
         resamples: B.
         seed: of the draws.
+        scenes: N labels, or None; photos of one scene are drawn together, as
+            they are no independent samples.
 
     Returns:
         Float64 (B, N), how often each photo was drawn.
     """
     generator = np.random.default_rng(seed)
-    return generator.multinomial(
-        photos, np.full(photos, 1 / photos), size=resamples
-    ).astype(np.float64)
+    if scenes is None:
+        scenes = range(photos)
+    _, scene_of = np.unique(np.asarray(scenes), return_inverse=True)
+    count = scene_of.max() + 1
+    drawn = generator.multinomial(count, np.full(count, 1 / count), resamples)
+    return drawn[:, scene_of].astype(np.float64)
 
 
 def estimate(measures, counts):
@@ -120,8 +157,9 @@ def estimate(measures, counts):
     if len(values) == 1:
         return _around(mean, measures[0](counts))
     freedom = len(values) - 1
-    t = _T95[freedom - 1] if freedom <= len(_T95) else _NORMAL95
-    half = float(t * values.std(ddof=1) / np.sqrt(len(values)))
+    half = float(
+        students_t95(freedom) * values.std(ddof=1) / np.sqrt(len(values))
+    )
     return Interval(mean, mean - half, mean + half)
 
 

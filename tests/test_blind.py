@@ -1,16 +1,16 @@
-"""The `natural` model: exact where nothing is clipped, exact in tiles."""
+"""The blind model: exact where nothing is clipped, exact in tiles."""
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from tfexposure import blind as natural
+from tfexposure import blind
 
 
 def _randomized(**arguments):
     keras.utils.set_random_seed(3)
-    model = natural.NaturalRestorer(**arguments)
+    model = blind.BlindRestorer(**arguments)
     model.build()
     rng = np.random.default_rng(3)
     for variable in model.trainable_variables:
@@ -25,7 +25,7 @@ def _randomized(**arguments):
 @pytest.fixture(scope="module")
 def small():
     return _randomized(
-        summary_widths=(4, 4, 4, 4, 6), code_size=5, filler_widths=(4, 5, 6)
+        encoder_widths=(4, 4, 4, 4, 6), embedding_size=5, unet_widths=(4, 5, 6)
     )
 
 
@@ -36,22 +36,22 @@ def _photo(height, width, seed=0):
 
 
 def test_default_keeps_to_its_budget():
-    model = natural.NaturalRestorer()
+    model = blind.BlindRestorer()
     model.build()
     assert model.count_params() <= 2_500_000
     assert model.flops_per_pixel <= 100_000
 
 
 def test_untrained_model_changes_nothing():
-    model = natural.NaturalRestorer(filler_widths=(4, 4))
+    model = blind.BlindRestorer(unet_widths=(4, 4))
     photo = _photo(37, 50)
     np.testing.assert_allclose(model(photo), photo, atol=1e-6)
 
 
 def test_unclipped_channels_follow_the_curve_alone(small):
     photo = _photo(40, 56)
-    slopes, code = small.summarize(small.thumbnail(photo))
-    toned, correction = small.parts(photo, slopes, code)
+    slopes, embedding = small.encode_photo(small.thumbnail(photo))
+    toned, correction = small.tone_and_correct(photo, slopes, embedding)
     correction = ops.convert_to_numpy(correction)
     assert (correction[photo <= 0.7] == 0).all()
     assert np.abs(correction[photo == 1]).max() > 1e-3
@@ -59,34 +59,36 @@ def test_unclipped_channels_follow_the_curve_alone(small):
     lifted = ((photo > 0.75) & (photo < 0.9)).all(axis=-1)
     lift = correction[lifted] / np.square((photo[lifted] - 0.7) / 0.29)
     assert np.ptp(lift, axis=-1).max() < 1e-4 < np.abs(lift).max()
-    knots = np.array(natural.KNOTS)
+    knots = np.array(blind.KNOTS)
     steps = ops.convert_to_numpy(slopes)[0] * np.diff(knots)
     heights = np.concatenate([[0], np.cumsum(steps)])
     expected = np.interp(photo, knots, heights)
     np.testing.assert_allclose(toned, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_summary_lies_between_the_two_kinds_by_the_judges_odds(small):
-    branch = small.summary_branch
+def test_the_gate_mixes_the_two_experts(small):
+    branch = small.global_branch
     thumbnail = small.thumbnail(_photo(40, 56))
-    plain, camera, odds = branch.both(thumbnail)
+    power_law, camera, logits = branch.components(thumbnail)
     kinds = [
         [ops.convert_to_numpy(part) for part in kind]
-        for kind in (plain, camera)
+        for kind in (power_law, camera)
     ]
     assert np.abs(kinds[0][0] - kinds[1][0]).max() > 0.01
-    mixed = branch.mix(plain, camera, odds)
-    for found, expected in zip(small.summarize(thumbnail), mixed, strict=True):
+    mixed = branch.mix(power_law, camera, logits)
+    for found, expected in zip(
+        small.encode_photo(thumbnail), mixed, strict=True
+    ):
         np.testing.assert_allclose(found, expected, rtol=1e-5)
     # Sure of one kind, it answers with that kind's.
-    for sure, (slopes, code) in ((-9.0, kinds[0]), (9.0, kinds[1])):
-        found = branch.mix(plain, camera, np.full((1, 1), sure, "float32"))
+    for sure, (slopes, embedding) in ((-9.0, kinds[0]), (9.0, kinds[1])):
+        found = branch.mix(power_law, camera, np.full((1, 1), sure, "float32"))
         np.testing.assert_allclose(found[0], slopes, rtol=1e-4)
-        np.testing.assert_allclose(found[1], code, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(found[1], embedding, rtol=1e-4, atol=1e-6)
     # In doubt, the logarithms of the slopes lie at the share that rises.
     shares = []
     for doubt in (-0.2, 0.0, 0.2):
-        found = branch.mix(plain, camera, np.full((1, 1), doubt, "float32"))
+        found = branch.mix(power_law, camera, np.full((1, 1), doubt, "float32"))
         logs = [
             np.log(ops.convert_to_numpy(slopes))
             for slopes in (kinds[0][0], found[0], kinds[1][0])
@@ -99,21 +101,21 @@ def test_summary_lies_between_the_two_kinds_by_the_judges_odds(small):
 
 
 def test_known_stops_make_the_curve_a_line_and_clip_its_ends():
-    told = _randomized(
-        summary_widths=(4, 4, 4, 4, 6),
-        code_size=5,
-        filler_widths=(4, 5),
-        stops=1.0,
+    known = _randomized(
+        encoder_widths=(4, 4, 4, 4, 6),
+        embedding_size=5,
+        unet_widths=(4, 5),
+        known_stops=1.0,
         clip=(0.98, 0.99),
         lift=0.98,
     )
     photo = _photo(40, 56)
-    restored = ops.convert_to_numpy(told(photo))
+    restored = ops.convert_to_numpy(known(photo))
     line = photo * 0.5 ** (1 / 2.2)
     below = photo <= 0.98
     np.testing.assert_allclose(restored[below], line[below], atol=1e-5)
     assert np.abs(restored - line)[photo == 1].max() > 1e-3
-    mask = ops.convert_to_numpy(told.clip_mask(photo))
+    mask = ops.convert_to_numpy(known.clip_mask(photo))
     assert (mask[photo >= 0.99] == 1).all() and (mask[below] == 0).all()
 
 
@@ -137,10 +139,13 @@ def test_halo_covers_the_support_and_is_not_idle(small):
     centre = side // 2
     second[:, centre, centre] = 0.0
     thumbnail = np.zeros((1, 128, 128, 9), "float32")
-    summary = small.summarize(thumbnail)
+    encoded = small.encode_photo(thumbnail)
     # Before the clip to [0, 1], which would hide most of it.
     one, other = (
-        sum(ops.convert_to_numpy(part) for part in small.parts(x, *summary))
+        sum(
+            ops.convert_to_numpy(part)
+            for part in small.tone_and_correct(x, *encoded)
+        )
         for x in (first, second)
     )
     change = np.abs(one - other)
@@ -152,7 +157,7 @@ def test_halo_covers_the_support_and_is_not_idle(small):
 @pytest.mark.parametrize("size", [(256, 128), (200, 333), (90, 40), (1, 1)])
 def test_area_resize_shares_pixels_by_area(size):
     photo = _photo(*size)
-    ours = ops.convert_to_numpy(natural.area_resize(photo, 128))[0]
+    ours = ops.convert_to_numpy(blind.area_resize(photo, 128))[0]
     # Independent: repeat every pixel 128 times, then average whole blocks.
     rows = np.repeat(photo[0].mean(1), 128, axis=0)
     expected = rows.reshape(128, -1, 3).mean(1)
@@ -165,9 +170,9 @@ def test_area_resize_shares_pixels_by_area(size):
 @pytest.mark.parametrize("size", [(256, 256), (512, 768), (300, 173)])
 def test_thumbnails_hold_means_shares_and_single_pixels(size):
     photo = _photo(*size)
-    thumbnail = ops.convert_to_numpy(natural.thumbnails_of(photo))[0]
-    assert thumbnail.shape == (128, 128, natural.THUMBNAIL_CHANNELS)
-    view = ops.convert_to_numpy(natural.area_resize(photo, 256))[0]
+    thumbnail = ops.convert_to_numpy(blind.thumbnails_of(photo))[0]
+    assert thumbnail.shape == (128, 128, blind.THUMBNAIL_CHANNELS)
+    view = ops.convert_to_numpy(blind.area_resize(photo, 256))[0]
     if size == (256, 256):
         np.testing.assert_array_equal(view, photo[0])
     elif size == (512, 768):
@@ -186,7 +191,7 @@ def test_thumbnails_hold_means_shares_and_single_pixels(size):
 
 def test_clip_share_counts_what_is_nearly_white():
     image = np.array([[[[0.5, 250 / 255, 1.0]]]], "float32")
-    share = ops.convert_to_numpy(natural.with_clip_share(image))[0, 0, 0]
+    share = ops.convert_to_numpy(blind.with_clip_share(image))[0, 0, 0]
     np.testing.assert_allclose(share[:3], image[0, 0, 0])
     np.testing.assert_allclose(share[3], 0)
     assert 0.2 < share[4] < 0.6

@@ -1,4 +1,4 @@
-"""The natural model, which looks at the whole photo, in both formats."""
+"""The blind model, which encodes the whole photo first, in both formats."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ from serving_models import picture
 
 import tfexposure
 from tfexposure import runtime, serving
-from tfexposure.blind import NaturalRestorer
+from tfexposure.blind import BlindRestorer
 from tfexposure.errors import UserError
 from tfexposure.runtime.lite import LiteModel
 
@@ -23,8 +23,8 @@ pytestmark = pytest.mark.tf_only
 def restorer():
     """Two levels only: a halo of 24 pixels, so that small photos are tiled."""
     tf.keras.utils.set_random_seed(0)
-    model = NaturalRestorer(
-        summary_widths=(4, 4, 4, 4, 4), code_size=8, filler_widths=(4, 6)
+    model = BlindRestorer(
+        encoder_widths=(4, 4, 4, 4, 4), embedding_size=8, unet_widths=(4, 6)
     )
     model.build()
     random = np.random.default_rng(0)
@@ -109,7 +109,7 @@ def test_a_file_of_any_size_tells_curve_and_field(restorer, tmp_path):
 
 
 def test_weights_are_loaded_from_their_file(tmp_path):
-    model = NaturalRestorer()
+    model = BlindRestorer()
     model.build()
     model.weights[0].assign(model.weights[0].value + 1)
     path = tmp_path / "best.weights.h5"
