@@ -346,3 +346,20 @@ def test_large_photos_are_alone_small_ones_are_not():
     for thread in threads:
         thread.join(HANG)
     assert most == [2, 1]
+
+
+def test_an_error_of_the_program_is_not_called_wrong_usage(
+    tmp_path, capsys, monkeypatch
+):
+    def broken(model):
+        raise ValueError("no such\nkernel")
+
+    monkeypatch.setattr(command_correct, "open_model", broken)
+    source = save(tmp_path / "a.png")
+    assert run("correct", source, tmp_path / "b.png") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "error of the program: ValueError: no such kernel" in line
+    with pytest.raises(ValueError, match="no such"):
+        run("correct", source, tmp_path / "b.png", "--debug")
+    assert run("correct", source, tmp_path / "b.png", "--strength=2") == 2
+    assert "strength should lie in [0, 1]" in capsys.readouterr().err

@@ -294,3 +294,19 @@ def test_blind_restorer_tile_by_tile(tmp_path, monkeypatch):
     assert np.abs(whole - expected).max() <= 1
     assert np.abs(corrected(model, pixels, 64) - whole).max() <= 1
     assert np.abs(whole - pixels).max() > 10
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://localhost:1", "http:///exposure", "http://localhost:1/a/b"],
+)
+def test_an_address_names_host_and_model(address):
+    with pytest.raises(UserError, match="SCHEME://HOST:PORT/NAME"):
+        open_model(address)
+
+
+def test_a_server_out_of_reach_is_named():
+    pytest.importorskip("requests")
+    model = open_model("http://localhost:1/exposure/2")
+    with pytest.raises(UserError, match="localhost:1: no server"):
+        model.restore(np.zeros((2, 2, 3), np.float32))

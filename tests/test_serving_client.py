@@ -26,6 +26,7 @@ from serving_models import (
     trained,  # noqa: F401
 )
 
+import tfexposure
 from tfexposure import cli
 from tfexposure.errors import UserError
 from tfexposure.runtime import server_clients as clients
@@ -143,6 +144,20 @@ def test_a_server_answers_what_keras_does(connect, trained, size):  # noqa: F811
     image = pixels[None].astype("float32") / 255
     expected = answer(trained[1].averaged, image)[0] * 255
     np.testing.assert_allclose(received, expected, atol=0.5001)
+
+
+def test_an_address_opens_a_server_s_model(connect, server, trained):  # noqa: F811
+    scheme = {"grpc": "grpc", "rest": "http"}[connect.protocol]
+    address = f"{scheme}://127.0.0.1:{server[connect.protocol]}/{MODEL}"
+    pixels = _pixels(21, 34)
+    answers = [
+        tfexposure.correct(pixels, model=model, force=True)
+        for model in (address, f"{address}/{STEP}")
+    ]
+    image = pixels[None].astype("float32") / 255
+    expected = answer(trained[1].averaged, image)[0] * 255
+    for restored in answers:
+        np.testing.assert_allclose(restored, expected, atol=0.5001)
 
 
 def test_a_version_can_be_asked_for(connect):

@@ -6,7 +6,7 @@ import os
 import sys
 
 import tfexposure
-from tfexposure.errors import UserError
+from tfexposure.errors import UsageError, UserError
 
 # Sub-command -> (module, one line of help). A module is imported when its
 # sub-command is asked for; it has `add_arguments(parser)` and `main(args)`,
@@ -34,7 +34,8 @@ def main(arguments=None):
         arguments: list of words; `sys.argv[1:]` if `None`.
 
     Returns:
-        exit status: 0 all well, 1 a photo failed, 2 wrong usage.
+        exit status: 0 all well, 1 a photo or the program failed, 2 wrong
+        usage.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     parser = argparse.ArgumentParser(
@@ -61,15 +62,29 @@ def main(arguments=None):
     module = importlib.import_module(COMMANDS[args.command][0])
     try:
         return module.main(args) or 0
-    except (UserError, ValueError) as error:
+    except (UserError, UsageError) as error:
         if args.debug:
             raise
-        message = " ".join(str(error).split())
-        print(f"tfexposure {args.command}: {message}", file=sys.stderr)
-        return 2 if isinstance(error, ValueError) else 1
+        _complain(args.command, error)
+        return 2 if isinstance(error, UsageError) else 1
+    except Exception as error:
+        if args.debug:
+            raise
+        _complain(
+            args.command,
+            f"an error of the program: {type(error).__name__}: {error}; "
+            "--debug shows where",
+        )
+        return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def _complain(command, message):
+    """Prints one line, whatever the message."""
+    message = " ".join(str(message).split())
+    print(f"tfexposure {command}: {message}", file=sys.stderr)
 
 
 def _add_common(parser):

@@ -10,6 +10,10 @@ class UserError(Exception):
     """
 
 
+class UsageError(ValueError):
+    """An argument out of range; programs call it wrong usage."""
+
+
 class Interrupted(Exception):
     """A signal asked a run to stop; its state was saved."""
 

@@ -5,7 +5,7 @@ import os
 import pathlib
 import sys
 
-from tfexposure.errors import UserError
+from tfexposure.errors import UsageError, UserError
 from tfexposure.photo import batch, jobs, report, results
 from tfexposure.photo.correcting import Settings, correct_photo
 from tfexposure.photo.io import files, formats
@@ -159,7 +159,7 @@ def main(args):
         args.stops,
     )
     if args.quality is not None and not 1 <= args.quality <= 100:
-        raise ValueError(
+        raise UsageError(
             f"--quality should lie in [1, 100]. Received: {args.quality}"
         )
     output = batch.Output(

@@ -5,7 +5,7 @@ import functools
 
 import numpy as np
 
-from tfexposure.errors import UserError
+from tfexposure.errors import UsageError, UserError
 from tfexposure.photo import inspection
 from tfexposure.photo.io import colour
 from tfexposure.photo.io.pixel_buffer import STRIP_ROWS, PixelBuffer
@@ -37,6 +37,9 @@ class Settings:
         force: correct photos that would be left alone, too.
         tile: side of a tile in pixels, 0 for none, `None` for automatic.
         stops: how far the photo is overexposed; `None` lets the model judge.
+
+    Raises:
+        UsageError: a ValueError, if one is out of range.
     """
 
     strength: float = 1.0
@@ -48,19 +51,19 @@ class Settings:
 
     def __post_init__(self):
         if not 0 <= self.strength <= 1:
-            raise ValueError(
+            raise UsageError(
                 f"strength should lie in [0, 1]. Received: {self.strength}"
             )
         if not -5 <= self.ev <= 5:
-            raise ValueError(
+            raise UsageError(
                 f"ev should lie in [-5, 5] stops. Received: {self.ev}"
             )
         if self.stops is not None and not 0 <= self.stops <= 5:
-            raise ValueError(
+            raise UsageError(
                 f"stops should lie in [0, 5]. Received: {self.stops}"
             )
         if self.tile is not None and (self.tile < 0 or 0 < self.tile < 64):
-            raise ValueError(
+            raise UsageError(
                 f"tile should be 0 or at least 64 pixels. Received: {self.tile}"
             )
 

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from tfexposure.errors import UserError
+from tfexposure.imaging.files import read_rgb
 from tfexposure.runtime.model import Model
 from tfexposure.runtime.server_clients import CLIENTS
 
@@ -36,13 +37,7 @@ class ServerModel(Model):
         # Without loss, and quick to make.
         Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
         reply = self._client.restore(buffer.getvalue())
-        try:
-            with Image.open(io.BytesIO(reply)) as picture:
-                restored = np.asarray(picture.convert("RGB"))
-        except OSError as error:
-            raise UserError(
-                f"{self._client.server}: answered no readable picture"
-            ) from error
+        restored = read_rgb(reply, f"{self._client.server}: the answer")
         if restored.shape != pixels.shape:
             raise UserError(
                 f"{self._client.server}: answered a picture of shape "

@@ -2,6 +2,7 @@
 
 import argparse
 
+from tfexposure.errors import UsageError
 from tfexposure.photo import command_correct
 from tfexposure.runtime.server import ServerModel
 from tfexposure.runtime.server_clients import CLIENTS
@@ -51,7 +52,7 @@ def add_arguments(parser):
 
 def main(args):
     if args.timeout <= 0:
-        raise ValueError(
+        raise UsageError(
             f"--timeout should be positive. Received: {args.timeout}"
         )
     port = 8500 if args.protocol == "grpc" else 8501

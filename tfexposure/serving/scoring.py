@@ -8,6 +8,7 @@ from PIL import Image, ImageOps
 
 from tfexposure.errors import UserError
 from tfexposure.imaging.exposure import overexpose, quantize
+from tfexposure.imaging.files import read_rgb
 from tfexposure.imaging.transfer_curves import get_response
 from tfexposure.metrics import ciede2000, decibels, lab
 from tfexposure.runtime.lite import LiteModel
@@ -38,15 +39,8 @@ def read_examples(folder, side: int, limit: int = 64) -> list:
     images = []
     for index in range(min(len(names), limit)):
         path = Path(folder, names[int(index * step)])
-        try:
-            with Image.open(path) as photo:
-                image = ImageOps.fit(
-                    ImageOps.exif_transpose(photo).convert("RGB"),
-                    (side, side),
-                    Image.Resampling.LANCZOS,
-                )
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path}: not a readable photo: {error}") from error
+        photo = Image.fromarray(read_rgb(path))
+        image = ImageOps.fit(photo, (side, side), Image.Resampling.LANCZOS)
         images.append(np.asarray(image, "float32")[None] / np.float32(255))
     return images
 

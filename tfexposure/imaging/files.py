@@ -1,0 +1,42 @@
+"""Photos read as plain pixels; `photo.io` reads all else that files hold."""
+
+import io
+import os
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from tfexposure.errors import UserError
+
+
+def read_rgb(source, name=None):
+    """Reads a photo's pixels, upright by its EXIF orientation.
+
+    Args:
+        source: path of the file, or its bytes.
+        name: what errors call it; the path if None.
+
+    Returns:
+        uint8 (H, W, 3), RGB as stored; grey is repeated, alpha left out, and
+        of 16 bits the upper 8 are kept.
+
+    Raises:
+        UserError: if it is no photo that can be read.
+    """
+    is_path = isinstance(source, (str, os.PathLike))
+    try:
+        with Image.open(source if is_path else io.BytesIO(source)) as image:
+            return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
+    except Exception as error:  # Pillow's plugins raise nearly anything.
+        name = name or (source if is_path else "the photo")
+        raise UserError(f"{name}: not a readable photo: {error}") from error
+
+
+def _to_rgb(image):
+    if image.mode.startswith("I;16"):
+        # Pillow's own conversion to 8 bits saturates instead of scaling.
+        levels = (np.asarray(image) >> 8).astype(np.uint8)
+        image = Image.fromarray(levels)
+    elif image.mode in ("I", "F"):
+        raise ValueError(f"pixels of mode {image.mode} have no known white")
+    return image.convert("RGB")
