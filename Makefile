@@ -25,7 +25,8 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 	KERAS_BACKEND=jax JAX_ENABLE_X64=1 $(BIN)/python -m pytest \
-	  tests/test_exposure.py tests/test_layers.py tests/test_losses.py
+	  tests/test_exposure.py tests/test_imaging.py tests/test_layers.py \
+	  tests/test_losses.py
 	@echo "All tests passed."
 
 # Apache Beam's pins clash with ours, so it has an environment of its own.

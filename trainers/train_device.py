@@ -16,6 +16,7 @@ from pathlib import Path
 from absl import app, flags
 
 from tfexposure.errors import UserError
+from tfexposure.imaging.clipping import MASK_RAMP
 
 _MODEL = flags.DEFINE_enum(
     "model",
@@ -54,7 +55,7 @@ _STOPS = flags.DEFINE_float(
 )
 _CLIP = flags.DEFINE_multi_float(
     "clip",
-    [0.9, 0.99],
+    list(MASK_RAMP),
     "natural: values between which a channel goes over to clipped. JPEG moves "
     "them.",
 )

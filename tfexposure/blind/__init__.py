@@ -29,36 +29,18 @@ from tfexposure.blind.local_unet import ClipFiller
 from tfexposure.blind.restorer import NaturalRestorer
 from tfexposure.blind.tone_curve import (
     KNOTS,
-    clip_mask,
     tone_curve,
-)
-from tfexposure.imaging.thumbnail import (
-    SHARE_FROM,
-    SHARE_TO,
-    THUMBNAIL_CHANNELS,
-    THUMBNAIL_SIZE,
-    area_resize,
-    thumbnails_of,
-    with_clip_share,
 )
 
 __all__ = [
     "KNOTS",
     "LEVELS",
-    "SHARE_FROM",
-    "SHARE_TO",
-    "THUMBNAIL_CHANNELS",
-    "THUMBNAIL_SIZE",
     "ClipFiller",
     "JudgedSummary",
     "NaturalRestorer",
     "PhotoCode",
     "PhotoSummary",
-    "area_resize",
     "by_level",
     "camera_evidence",
-    "clip_mask",
-    "thumbnails_of",
     "tone_curve",
-    "with_clip_share",
 ]

@@ -8,17 +8,13 @@ from tfexposure.blind.camera_statistics import (
     histograms,
 )
 from tfexposure.blind.local_unet import conv
-from tfexposure.blind.tone_curve import (
-    KNOTS,
-    clip_mask,
-)
+from tfexposure.blind.tone_curve import KNOTS
+from tfexposure.imaging.clipping import MEAN_RAMP, clip_mask
 from tfexposure.layers import register
 
 # How sharply the answer goes over from one kind of photo to the other
 # (BUILD_NOTES.md has the figures of other choices).
 _SURENESS = 10.0
-# Where the thumbnail's averages begin and end to count as clipped.
-_CLIP = (0.88, 0.97)
 
 
 @register
@@ -61,7 +57,7 @@ class PhotoCode(keras.layers.Layer):
 
     def call(self, thumbnail, training=False):
         picture, clipped, samples = ops.split(thumbnail, 3, axis=-1)
-        mask = clip_mask(picture, _CLIP)
+        mask = clip_mask(picture, MEAN_RAMP)
         x = ops.concatenate([picture * 2 - 1, mask, clipped], -1)
         for level, down in enumerate(self.downs):
             x = down(x)

@@ -13,23 +13,18 @@ from tfexposure.blind.local_unet import (
     ClipFiller,
     enlarge,
 )
-from tfexposure.blind.tone_curve import (
-    clip_mask,
-    tone_curve,
-    white_mask,
-)
+from tfexposure.blind.tone_curve import tone_curve
+from tfexposure.imaging.clipping import MASK_RAMP, clip_mask, white_mask
 from tfexposure.imaging.thumbnail import (
     THUMBNAIL_CHANNELS,
     THUMBNAIL_SIZE,
     thumbnails_of,
 )
+from tfexposure.imaging.transfer_curves import GAMMA_2_2
 from tfexposure.layers import (
     pad_to_multiple,
     register,
 )
-
-# Exponent of eq. (10), from light to display values.
-_GAMMA = 2.2
 
 
 def _flops(conv, halvings):
@@ -68,7 +63,7 @@ class NaturalRestorer(keras.Model):
         code_size=64,
         filler_widths=(24, 48, 64, 96, 96),
         dropout=0.3,
-        clip=(0.9, 0.99),
+        clip=MASK_RAMP,
         lift=0.7,
         stops=None,
         **kwargs,
@@ -144,8 +139,8 @@ class NaturalRestorer(keras.Model):
         """Returns the tone curve's slopes (N, pieces) and the code."""
         slopes, code = self.summary_branch(thumbnail, training=training)
         if self.arguments["stops"] is not None:
-            known = 2.0 ** (-self.arguments["stops"] / _GAMMA)
-            slopes = ops.zeros_like(slopes) + known
+            known = GAMMA_2_2.from_linear(2.0 ** -self.arguments["stops"])
+            slopes = ops.zeros_like(slopes) + float(known)
         return slopes, code
 
     def clip_mask(self, image):

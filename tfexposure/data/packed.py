@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from tfexposure.errors import UserError
-from tfexposure.imaging.luminance import LUMINANCE_WEIGHTS
+from tfexposure.imaging.luminance import luminance
 
 # What a training photo may have: the paper's rule (1 % at 250 and above) would
 # drop every lamp and bright sky, and whites that stay white must be learnt.
@@ -25,12 +25,12 @@ LUMINANCE = (0.12, 0.85)
 def is_well_exposed(photo):
     """Says whether an 8-bit RGB photo may serve as a target."""
     brightest = photo.max(axis=-1)
-    luminance = float((photo @ LUMINANCE_WEIGHTS).mean() / 255)
+    mean = float(luminance(photo).mean() / 255)
     return bool(
         (brightest >= 250).mean() <= MAX_BRIGHT
         and (photo.min(axis=-1) >= 250).mean() <= MAX_WHITE
         and (brightest <= 5).mean() <= MAX_DARK
-        and LUMINANCE[0] <= luminance <= LUMINANCE[1]
+        and LUMINANCE[0] <= mean <= LUMINANCE[1]
     )
 
 

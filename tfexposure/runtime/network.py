@@ -9,11 +9,12 @@ import tensorflow as tf
 
 from tfexposure.blind import (
     KNOTS,
-    SHARE_FROM,
-    SHARE_TO,
+    NaturalRestorer,
+)
+from tfexposure.imaging.clipping import COUNT_RAMP
+from tfexposure.imaging.thumbnail import (
     THUMBNAIL_CHANNELS,
     THUMBNAIL_SIZE,
-    NaturalRestorer,
 )
 from tfexposure.paper.field_of_view import tile_halo
 from tfexposure.paper.generator import UNetGenerator
@@ -116,7 +117,7 @@ def _natural(restorer):
         field=lambda image, *known: restorer.field(image, *known),
         # For clients that make the thumbnail, and apply the field, themselves.
         notes={
-            "clip_share": [SHARE_FROM, SHARE_TO],
+            "clip_share": list(COUNT_RAMP),
             "guide": {
                 "knots": KNOTS,
                 "clip": restorer.arguments["clip"],
