@@ -19,7 +19,8 @@ NO_DEPS := tensorflow-hub tf-keras tensorflow-serving-api
 # What is written in keras.ops and runs on either backend. Compiling takes most
 # of their time on JAX, so XLA optimises little.
 JAX_TESTS := baselines camera classifiers discriminator exposure generator \
-  layers losses metrics natural natural_evidence perceptual weights
+  imaging layer_configs layers losses metrics blind \
+  blind_camera_statistics blind_objective perceptual weights
 
 .PHONY: demo test test-beam lint format install clean
 
