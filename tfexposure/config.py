@@ -14,6 +14,7 @@ import math
 from pathlib import Path
 
 from tfexposure.errors import UserError
+from tfexposure.imaging.clipping import MASK_RAMP
 from tfexposure.storage import write_atomically
 
 
@@ -127,7 +128,7 @@ class RestorerConfig:
     """The blind model; see `BlindRestorer`."""
 
     clip: tuple = _field(
-        (0.9, 0.99), "Values between which a channel goes over to clipped."
+        MASK_RAMP, "Values between which a channel goes over to clipped."
     )
     lift: float = _field(
         0.7,
