@@ -25,10 +25,7 @@ from PIL import Image
 
 from tfexposure.config import DataConfig
 from tfexposure.data.pipeline import training_stream
-from tfexposure.data.sources import (
-    FilePhotos,
-    open_photos,
-)
+from tfexposure.data.sources import FilePhotos, open_photos
 from tfexposure.imaging import exposure
 
 _SOURCE = flags.DEFINE_string("source", None, "Photos.", required=True)

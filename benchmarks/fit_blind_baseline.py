@@ -82,7 +82,7 @@ def _fill(manifest):
         counts += np.bincount(levels.ravel(), minlength=256) / levels.size
     values = np.arange(256) / 255
     taus = _LEAST_TAU ** np.linspace(0.02, 1, 50)
-    clips = ops.convert_to_numpy(exposure.GAMMA_2_2.encode(taus))
+    clips = ops.convert_to_numpy(GAMMA_2_2.from_linear(taus))
     means = [
         np.average(values[values >= clip], weights=counts[values >= clip])
         for clip in clips

@@ -18,7 +18,7 @@ from PIL import Image
 import tfexposure
 from tfexposure import pretrained
 from tfexposure.imaging.exposure import quantize
-from tfexposure.imaging.luminance import LUMINANCE_WEIGHTS
+from tfexposure.imaging.luminance import luminance
 from tfexposure.runtime.opening import open_model
 
 _WORK = flags.DEFINE_string("work", None, "Of peerbench.sh.", required=True)
@@ -171,7 +171,7 @@ def _whites(work):
 
 def _white(path):
     image = np.asarray(Image.open(path).convert("RGB")) / 255
-    return np.quantile(image @ LUMINANCE_WEIGHTS, 0.995)
+    return np.quantile(luminance(image), 0.995)
 
 
 def _clean(work):
@@ -371,9 +371,10 @@ All baselines and targets: [results/natural.md](results/natural.md).
 
 ## Making
 
-`trainers/train_device.py` with the settings recorded in
-`tfexposure/pretrained/{name}.json`; [research.md](research.md) has the
-story, [gpu.md](gpu.md) says how to go on.
+An earlier trainer, with the settings recorded in
+`tfexposure/pretrained/{name}.json`; `configs/blind.flags` has them for
+`trainers/train_gan.py`. [research.md](research.md) has the story,
+[gpu.md](gpu.md) says how to go on.
 """
 
 

@@ -34,9 +34,8 @@ import tensorflow as tf
 from absl import app, flags
 
 from tfexposure import config as config_module
-from tfexposure.perceptual import vgg19_features
 from tfexposure.training.state import create_state
-from tfexposure.training.step import make_train_step
+from tfexposure.training.step_tensorflow import make_train_step
 
 _SIZES = flags.DEFINE_list("sizes", ["128", "256"], "Sides of the photos.")
 _FILTERS = flags.DEFINE_list("filters", ["16", "32", "64"], "Widths.")
@@ -103,7 +102,9 @@ def measure(size, filters, vgg, peak):
     config = config_module.Config(
         generator=config_module.GeneratorConfig(filters=filters),
         discriminator=config_module.DiscriminatorConfig(filters=filters),
-        loss=config_module.LossConfig(perceptual_weight=100.0 if vgg else 0.0),
+        loss=config_module.LossConfig(
+            perceptual_weight=100.0 if vgg else 0.0, vgg19_weights="random"
+        ),
         train=config_module.TrainConfig(
             global_batch_size=_BATCH.value,
             jit_compile=_JIT.value,
@@ -111,17 +112,15 @@ def measure(size, filters, vgg, peak):
         ),
     )
     # Speed does not depend on the weights' values.
-    features = vgg19_features("random") if vgg else None
     state = create_state(config)
-    step = make_train_step(
-        config, state, tf.distribute.get_strategy(), features
-    )
+    features = state.task.frozen[0] if vgg else None
+    step = make_train_step(config, state, tf.distribute.get_strategy())
     batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
     networks = (
         plain_networks.generator(filters, size),
         plain_networks.discriminator(filters, size),
     )
-    _check_equal_networks(networks, (state.generator, state.discriminator))
+    _check_equal_networks(networks, state.networks.values())
     plain_step = plain_networks.make_train_step(networks, features)
     ways = {
         "ours": lambda: float(step(batches)["generator"]),
@@ -253,8 +252,10 @@ def _flops(state, features, size):
     """GFLOP of one step, from the operations of the forward passes."""
     photo = tf.TensorSpec((_BATCH.value, size, size, 3))
     forward = {
-        "generator": _count(state.generator, photo),
-        "discriminator": _count(state.discriminator, (photo, photo)),
+        "generator": _count(state.networks["generator"], photo),
+        "discriminator": _count(
+            state.networks["discriminator"], (photo, photo)
+        ),
         "vgg": _count(features, photo) if features else 0,
     }
     return sum(_PASSES[name] * forward[name] for name in forward) / 1e9

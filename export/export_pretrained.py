@@ -1,12 +1,12 @@
-"""Puts a run of `train_device` into the package, under a name.
+"""Puts a run of `train_gan` into the package, under a name.
 
-    python export/export_pretrained.py --run_dir=runs/natural
+    python export/export_pretrained.py --run_dir=runs/blind
     python export/export_pretrained.py --run_dir=runs/paper --name=paper
     python export/export_pretrained.py --run_dir=runs/a --run_dir=runs/b
 
 Of several runs, which share a beginning, the mean of the weights is taken
 (Wortsman et al., Model soups, 2022); one that is named twice counts double.
-Steps, settings and validation in the manifest are those of the last.
+Step, settings and validation in the manifest are those of the last.
 
 Writes the weights as float16 and the manifest into `tfexposure/pretrained`,
 and for `natural` the `.tflite` file that `tfexposure correct` uses by default.
@@ -15,20 +15,17 @@ and for `natural` the `.tflite` file that `tfexposure correct` uses by default.
 import datetime
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 from absl import app, flags
 
-from tfexposure import (
-    pretrained,
-    quiet,
-)
+from tfexposure import pretrained, quiet
+from tfexposure.config import RunDir
+from tfexposure.errors import UserError
 from tfexposure.layers import constructor_arguments
 from tfexposure.storage import to_json, write_atomically
-from tfexposure.weights import (
-    pack_weights,
-    read_weights,
-)
+from tfexposure.weights import pack_weights, read_weights
 
 _RUN_DIR = flags.DEFINE_multi_string(
     "run_dir", None, "Folders of the runs.", required=True
@@ -41,8 +38,14 @@ _GLOBAL = flags.DEFINE_multi_string(
 _NAME = flags.DEFINE_string(
     "name", pretrained.DEFAULT, "Of the model in the package."
 )
+_OUTPUT = flags.DEFINE_string(
+    "output", str(pretrained.FOLDER), "Folder to write into."
+)
 _WEIGHTS = flags.DEFINE_enum(
-    "weights", "best", ["best", "average", "live"], "Which of its weights."
+    "weights",
+    "best",
+    ["best", "averaged", "live"],
+    "Of the best validation, or of the newest checkpoint.",
 )
 _PRECISION = flags.DEFINE_string(
     "precision", "dynamic_int8", "Of the .tflite file; see export_tflite."
@@ -52,37 +55,48 @@ _DATA = flags.DEFINE_string(
 )
 
 
-def main(_):
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected argument: {argv[1]}")
+    try:
+        _export()
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+def _export():
     quiet.import_tensorflow()
-    run_dirs, name = [Path(folder) for folder in _RUN_DIR.value], _NAME.value
-    run_dir = run_dirs[-1]
-    settings = json.loads((run_dir / "settings.json").read_text())
-    if settings["model"] == "paper":
-        kind, arguments = "UNetGenerator", {"filters": settings["filters"]}
-    else:
-        kind = "BlindRestorer"
-        arguments = {key: settings[key] for key in ("clip", "lift", "dropout")}
-        arguments["known_stops"] = settings["stops"]
-    model = pretrained.build(kind, arguments)
-    _load_mean(model, run_dirs)
+    from tfexposure.training.tasks import make_product
+
+    runs, name = [RunDir(folder) for folder in _RUN_DIR.value], _NAME.value
+    config = runs[-1].read_config()
+    model = make_product(config)
+    _load_mean(model, runs)
     if _GLOBAL.value:
-        _take_global_branch(model, [Path(folder) for folder in _GLOBAL.value])
+        other = make_product(config)
+        _load_mean(other, [RunDir(folder) for folder in _GLOBAL.value])
+        for mine, theirs in zip(
+            model.global_branch.weights,
+            other.global_branch.weights,
+            strict=True,
+        ):
+            mine.assign(theirs)
     weights = pack_weights(model)
     about = {
-        "class": kind,
+        "class": type(model).__name__,
         "arguments": constructor_arguments(model),
         "parameters": model.count_params(),
         "sha256": hashlib.sha256(weights).hexdigest(),
         "date": datetime.date.today().isoformat(),
         "weights": _WEIGHTS.value,
-        "runs": len(run_dirs),
-        **_best_record(run_dir / "log.jsonl"),
-        "settings": _without_folders(settings),
+        "runs": len(runs),
+        **_record(runs[-1]),
+        "settings": _without_folders(config.to_dict()),
         "data": _DATA.value,
     }
-    if kind == "BlindRestorer":
+    if config.task == "blind":
         about["flops_per_pixel"] = round(model.flops_per_pixel)
-    folder = pretrained.FOLDER
+    folder = Path(_OUTPUT.value)
     write_atomically(folder / f"{name}.npz", weights)
     text = to_json(dict(sorted(about.items())))
     write_atomically(folder / f"{name}.json", text)
@@ -90,33 +104,62 @@ def main(_):
     if name == pretrained.DEFAULT:
         # The file for phones holds what the float16 weights give.
         read_weights(model, folder / f"{name}.npz")
-        _write_tflite(model, about)
+        _write_tflite(model, about, folder)
 
 
-def _load_mean(model, run_dirs):
-    total = 0.0
-    for run_dir in run_dirs:
-        model.load_weights(run_dir / f"{_WEIGHTS.value}.weights.h5")
+def _load_mean(model, runs):
+    total = None
+    for run in runs:
+        _load(model, run)
         values = [value.numpy() for value in model.weights]
         total = (
-            values
-            if not total
-            else [a + b for a, b in zip(total, values, strict=True)]
+            [a + b for a, b in zip(total, values, strict=True)]
+            if total
+            else values
         )
     for variable, value in zip(model.weights, total, strict=True):
-        variable.assign(value / len(run_dirs))
+        variable.assign(value / len(runs))
 
 
-def _take_global_branch(model, run_dirs):
-    other = pretrained.build("BlindRestorer", constructor_arguments(model))
-    _load_mean(other, run_dirs)
-    for mine, theirs in zip(
-        model.global_branch.weights, other.global_branch.weights, strict=True
-    ):
-        mine.assign(theirs)
+def _load(model, run):
+    product = _product(run)
+    if _WEIGHTS.value == "best":
+        path = run.best / f"{product}.weights.h5"
+        try:
+            model.load_weights(path)
+        except (OSError, ValueError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UserError(f"{path}: {reason}") from error
+        return
+    prefix = product if _WEIGHTS.value == "live" else "averaged"
+    read_weights(model, _newest(run), f"{prefix}/")
 
 
-def _write_tflite(model, about):
+def _product(run):
+    return {"paper": "generator", "blind": "restorer"}[run.read_config().task]
+
+
+def _newest(run):
+    from tfexposure.training.checkpoints import existing_checkpoints
+
+    paths = existing_checkpoints(run.checkpoints)
+    if not paths:
+        raise UserError(f"{run.checkpoints}: no checkpoint there")
+    return Path(paths[-1])
+
+
+def _record(run):
+    """Returns the step of the weights, and the validation they had."""
+    if _WEIGHTS.value != "best":
+        return {"step": int(_newest(run).stem.split("-")[1])}
+    text = (run.best / "metrics.json").read_text(encoding="utf-8")
+    figures = json.loads(text)
+    step = figures.pop("step")
+    figures = {k: round(v, 4) for k, v in figures.items() if v is not None}
+    return {"step": step, "validation": figures}
+
+
+def _write_tflite(model, about, folder):
     from tfexposure.runtime.keras_model import KerasModel
     from tfexposure.runtime.manifest import make_manifest
     from tfexposure.serving import tflite
@@ -124,7 +167,7 @@ def _write_tflite(model, about):
     exported = KerasModel(model)
     contents = tflite.convert_to_tflite(exported, _PRECISION.value)
     path = tflite.write_tflite(
-        pretrained.default_model_path(),
+        folder / pretrained.default_model_path().name,
         contents,
         make_manifest(
             exported,
@@ -138,22 +181,9 @@ def _write_tflite(model, about):
 
 def _without_folders(settings):
     """Names files without the folders of the machine they were on."""
-    return {
-        key: Path(value).name if isinstance(value, str) else value
-        for key, value in settings.items()
-    }
-
-
-def _best_record(log):
-    """Returns the step and the validation that the best weights had."""
-    with open(log, encoding="utf-8") as file:
-        records = [json.loads(line) for line in file]
-    scored = [record for record in records if "score" in record]
-    best = max(scored, key=lambda record: record["score"])
-    if _WEIGHTS.value != "best":
-        best = scored[-1]
-    figures = {k: round(v, 4) for k, v in best.items() if "/" in k}
-    return {"step": best["step"], "validation": figures}
+    if isinstance(settings, dict):
+        return {key: _without_folders(v) for key, v in settings.items()}
+    return Path(settings).name if isinstance(settings, str) else settings
 
 
 def run():

@@ -68,10 +68,7 @@ def main(_):
 
 def _export():
     """Writes the files, prints their table; returns why some were not."""
-    from tfexposure.serving import (
-        report,
-        tflite,
-    )
+    from tfexposure.serving import report, tflite
 
     loaded, folder = model_flags.load()
     folder = FLAGS.output or folder

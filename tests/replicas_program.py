@@ -17,7 +17,7 @@ import training_support as support
 from tfexposure import layers
 from tfexposure.training.checkpoints import Checkpoints
 from tfexposure.training.state import create_state
-from tfexposure.training.step import make_train_step
+from tfexposure.training.step_tensorflow import make_train_step
 
 GOOD_STEPS, BAD_STEP, STEPS = 4, 4, 6
 
@@ -100,11 +100,8 @@ def main(folder):
 
 def variables(state):
     """All variables but the counters of the state."""
-    found = []
-    for value in vars(state).values():
-        if hasattr(value, "variables"):
-            found += value.variables
-    return found
+    counters = state.counters()
+    return [v for n, v in state.variables().items() if n not in counters]
 
 
 def values(state):

@@ -14,6 +14,7 @@ from tfexposure.config import (
     Config,
     DiscriminatorConfig,
     GeneratorConfig,
+    LossConfig,
     RunDir,
 )
 from tfexposure.layers import spectral_norms
@@ -60,6 +61,7 @@ def picture(height, width, count=1, seed=0):
 
 @functools.cache
 def _run_folder():
+    from tfexposure.training.checkpoints import Checkpoints
     from tfexposure.training.state import create_state
 
     # Kept until the process ends, so that every test module sees the same.
@@ -69,12 +71,14 @@ def _run_folder():
         Config(),
         generator=GeneratorConfig(filters=4),
         discriminator=DiscriminatorConfig(filters=4),
+        # VGG-19 would be downloaded.
+        loss=LossConfig(perceptual_weight=0.0),
     )
     run.write_config(config)
     state = create_state(config)
     randomize(state.averaged)
     state.step.assign(STEP)
-    state.checkpoint().write(str(run.checkpoints / f"ckpt-{STEP}"))
+    Checkpoints(state, run.checkpoints, 1).save()
     return holder, run, state
 
 

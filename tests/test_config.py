@@ -9,13 +9,7 @@ import pytest
 from absl import flags
 
 from tfexposure import config_flags
-from tfexposure.config import (
-    SECTIONS,
-    Config,
-    DataConfig,
-    RunDir,
-    TrainConfig,
-)
+from tfexposure.config import SECTIONS, Config, DataConfig, RunDir, TrainConfig
 from tfexposure.errors import UserError
 from tfexposure.storage import write_atomically
 

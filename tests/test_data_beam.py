@@ -17,15 +17,8 @@ from PIL import Image
 
 pytest.importorskip("apache_beam", reason="the [beam] extra is not installed")
 
-from tfexposure.data import (
-    beam,
-    curation,
-)
-from tfexposure.data.manifest import (
-    KEEP,
-    OVEREXPOSED,
-    UNREADABLE,
-)
+from tfexposure.data import beam, curation
+from tfexposure.data.manifest import KEEP, OVEREXPOSED, UNREADABLE
 from tfexposure.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]

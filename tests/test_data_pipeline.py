@@ -14,10 +14,7 @@ from PIL import Image
 from tfexposure.config import DataConfig
 from tfexposure.data import pipeline
 from tfexposure.data.curation import curate
-from tfexposure.data.sources import (
-    FilePhotos,
-    open_photos,
-)
+from tfexposure.data.sources import FilePhotos, open_photos
 from tfexposure.errors import UserError
 from tfexposure.imaging import exposure
 

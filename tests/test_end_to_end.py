@@ -90,7 +90,7 @@ def test_curation_names_what_it_leaves_out(manifest):
 
 def test_a_run_leaves_what_it_should(run_dir):
     assert (run_dir / "config.json").exists()
-    assert (run_dir / "checkpoints" / f"ckpt-{STEPS}.index").exists()
+    assert (run_dir / "checkpoints" / f"ckpt-{STEPS}.npz").exists()
     assert list((run_dir / "logs").glob("events.*"))
     with Image.open(run_dir / "samples" / f"step-{STEPS:08d}.png") as grid:
         # Overexposed, inverse, restored, target.

@@ -9,10 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfexposure import (
-    config_flags,
-    metrics,
-)
+from tfexposure import config_flags, metrics
 from tfexposure.errors import UserError
 from tfexposure.evaluation import (
     METHODS,

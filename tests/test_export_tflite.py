@@ -11,12 +11,7 @@ from tfexposure import runtime, serving
 from tfexposure.errors import UserError
 from tfexposure.runtime.lite import LiteModel
 from tfexposure.runtime.runs import LoadedRun
-from tfexposure.serving import (
-    lite_checks,
-    report,
-    scoring,
-    tflite,
-)
+from tfexposure.serving import lite_checks, report, scoring, tflite
 
 pytestmark = pytest.mark.tf_only
 

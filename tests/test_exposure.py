@@ -25,29 +25,6 @@ def response(request):
     return transfer_curves.get_response(request.param)
 
 
-@pytest.mark.parametrize("tau", [0.2, 0.5, 0.8, 1.0])
-def test_overexpose_equals_numpy_in_float64(tau):
-    image = RNG.random((2, 5, 7, 3))
-    result = numpy(exposure.overexpose(image, tau))
-    assert result.dtype == np.float64
-    np.testing.assert_allclose(result, reference(image, tau), atol=1e-12)
-
-
-def test_overexpose_equals_numpy_in_float32():
-    image = RNG.random((2, 5, 7, 3)).astype("float32")
-    result = numpy(exposure.overexpose(image, 0.5))
-    assert result.dtype == np.float32
-    np.testing.assert_allclose(result, reference(image, 0.5), atol=1e-6)
-
-
-def test_each_photo_has_its_own_tau():
-    image = RNG.random((3, 4, 5, 3)).astype("float32")
-    taus = np.array([0.2, 0.6, 1.0], "float32")
-    together = numpy(exposure.overexpose(image, taus.reshape(3, 1, 1, 1)))
-    for photo, tau, result in zip(image, taus, together, strict=True):
-        np.testing.assert_allclose(result, reference(photo, tau), atol=1e-6)
-
-
 def test_tau_one_changes_nothing(response):
     image = RNG.random((1, 4, 5, 3))
     result = numpy(exposure.overexpose(image, 1.0, response))

@@ -7,10 +7,7 @@ import numpy as np
 import pytest
 
 from tfexposure.errors import UserError
-from tfexposure.layers import (
-    SpectralNormalization,
-    update_spectral_norms,
-)
+from tfexposure.layers import SpectralNormalization, update_spectral_norms
 from tfexposure.paper.generator import UNetGenerator
 from tfexposure.paper.legacy_weights import load_legacy
 

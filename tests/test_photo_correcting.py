@@ -9,22 +9,13 @@ from PIL import Image, ImageCms
 
 import tfexposure
 from tfexposure.errors import UserError
+from tfexposure.imaging.area_resize import area_resize_strips
 from tfexposure.photo import inspection
-from tfexposure.photo.correcting import (
-    FEATHER,
-    Settings,
-    correct_photo,
-)
-from tfexposure.photo.io import (
-    colour,
-    decode,
-)
+from tfexposure.photo.correcting import FEATHER, Settings, correct_photo
+from tfexposure.photo.io import colour, decode
 from tfexposure.photo.io.photo import Photo
 from tfexposure.photo.io.pixel_buffer import PixelBuffer
-from tfexposure.runtime import (
-    thumbnails,
-    tiling,
-)
+from tfexposure.runtime import tiling
 
 
 def noise(height, width, channels=3, dtype=np.uint8, seed=0):
@@ -196,7 +187,7 @@ def test_area_resize_is_tensorflows(size):
     tf = pytest.importorskip("tensorflow", reason="the reference")
     image = noise(*size).astype(np.float32) / 255
     strips = ((top, image[top : top + 7]) for top in range(0, size[0], 7))
-    mine = thumbnails.area_resize(strips, *size, 16)
+    mine = area_resize_strips(strips, *size, 16)
     theirs = tf.image.resize(image[None], (16, 16), method="area")[0]
     assert np.abs(mine - theirs).max() < 1e-5
 

@@ -8,13 +8,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from tfexposure.errors import UserError
-from tfexposure.photo.io import (
-    decode,
-    encode,
-    jpeg,
-    orientation,
-    png,
-)
+from tfexposure.photo.io import decode, encode, jpeg, orientation, png
 
 RANDOM = np.random.default_rng(3)
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a>label</a></x:xmpmeta>'

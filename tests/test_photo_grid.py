@@ -4,10 +4,7 @@ import numpy as np
 import photo_fakes
 import pytest
 
-from tfexposure.photo.correcting import (
-    Settings,
-    correct_photo,
-)
+from tfexposure.photo.correcting import Settings, correct_photo
 from tfexposure.photo.io.photo import Photo
 from tfexposure.photo.io.pixel_buffer import PixelBuffer
 from tfexposure.runtime import coefficient_grid

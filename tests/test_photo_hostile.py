@@ -16,11 +16,7 @@ from PIL import Image
 from tfexposure.errors import UserError
 from tfexposure.photo import batch
 from tfexposure.photo.correcting import Settings
-from tfexposure.photo.io import (
-    decode,
-    encode,
-    png,
-)
+from tfexposure.photo.io import decode, encode, png
 from tfexposure.photo.io.photo import Limits
 
 PIXELS = np.random.default_rng(0).integers(150, 256, (13, 17, 3), np.uint8)

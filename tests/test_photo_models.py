@@ -8,16 +8,10 @@ import photo_models
 import pytest
 
 from tfexposure.errors import UserError
-from tfexposure.photo.correcting import (
-    Settings,
-    correct_photo,
-)
+from tfexposure.photo.correcting import Settings, correct_photo
 from tfexposure.photo.io.photo import Photo
 from tfexposure.photo.io.pixel_buffer import PixelBuffer
-from tfexposure.runtime import (
-    open_model,
-    tiling,
-)
+from tfexposure.runtime import open_model, tiling
 
 pytestmark = pytest.mark.tf_only
 MANIFEST = {"halo": photo_models.HALO, "stride": 2}

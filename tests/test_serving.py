@@ -72,7 +72,9 @@ def test_a_run_is_restored(trained, weights):  # noqa: F811
     run, state = trained
     loaded = runtime.load_run(run.path, weights)
     assert (loaded.step, loaded.weights) == (STEP, weights)
-    source = state.averaged if weights == "averaged" else state.generator
+    source = (
+        state.averaged if weights == "averaged" else state.networks["generator"]
+    )
     for ours, theirs in zip(
         loaded.generator.weights, source.weights, strict=True
     ):
@@ -92,7 +94,7 @@ def test_a_run_without_averaging_gives_its_live_weights(
     loaded = runtime.load_run(tmp_path / "run")
     assert loaded.weights == "live"
     np.testing.assert_array_equal(
-        loaded.generator.weights[0], state.generator.weights[0]
+        loaded.generator.weights[0], state.networks["generator"].weights[0]
     )
 
 

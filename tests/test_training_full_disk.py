@@ -1,6 +1,7 @@
 """A run that cannot save: one line, an exit code, and nothing lost."""
 
 import dataclasses
+import pathlib
 import resource
 import subprocess
 
@@ -28,7 +29,7 @@ def until(config, steps):
 
 def saved_steps(run_dir):
     return [
-        int(path.rsplit("-", 1)[1])
+        int(pathlib.Path(path).stem.split("-")[1])
         for path in existing_checkpoints(RunDir(run_dir).checkpoints)
     ]
 
@@ -104,7 +105,7 @@ def test_full_disk_while_saving(config, small_disk):
     assert left and left == list(range(1, len(left) + 1))
 
     # With room again, the same command goes on.
-    for path in RunDir(run_dir).checkpoints.glob("ckpt-1.*"):
+    for path in RunDir(run_dir).checkpoints.glob("ckpt-1.npz"):
         path.unlink()
     config = until(config, left[-1] + 1)
     out, _ = support.finish(support.start(run_dir, config))

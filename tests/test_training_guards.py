@@ -10,6 +10,7 @@ from tfexposure.errors import UserError
 from tfexposure.training import loop
 from tfexposure.training.monitor import Monitor
 from tfexposure.training.state import create_state
+from tfexposure.training.step_tensorflow import TensorFlowBackend
 
 pytestmark = pytest.mark.tf_only
 
@@ -19,13 +20,17 @@ def photos(tmp_path_factory):
     return support.write_photos(tmp_path_factory.mktemp("photos"), 7)
 
 
+def backend():
+    return TensorFlowBackend(tf.distribute.get_strategy())
+
+
 def test_steps_that_stay_bad_end_the_run(photos, tmp_path):
     support.trace_quickly()
     config = support.tiny_config(
         photos, train={"learning_rate": 1e30, "max_bad_steps": 3, "steps": 50}
     )
     with pytest.raises(UserError, match="3 steps.*NaN or Inf.*bad_batches"):
-        loop.train(config, tmp_path, tf.distribute.get_strategy())
+        loop.train(config, tmp_path, backend())
     batches = support.read_json(tmp_path / "bad_batches.json")
     assert len(batches) == 3
     steps = [batch["step"] for batch in batches]
@@ -42,12 +47,10 @@ def test_steps_that_stay_bad_end_the_run(photos, tmp_path):
 def test_batch_that_replicas_cannot_share(photos, tmp_path):
     config = support.tiny_config(photos, train={"global_batch_size": 3})
 
-    class TwoReplicas:
-        num_replicas_in_sync = 2
-        cluster_resolver = None
-
+    two = backend()
+    two.replicas = 2
     with pytest.raises(UserError, match="multiple of the 2 replicas"):
-        loop.train(config, tmp_path, TwoReplicas())
+        loop.train(config, tmp_path, two)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +63,7 @@ def test_what_the_service_excludes(photos, tmp_path, train, data):
         photos, train=train, data={"service": "grpc://localhost:1", **data}
     )
     with pytest.raises(UserError, match="exclude each other"):
-        loop.train(config, tmp_path, tf.distribute.get_strategy())
+        loop.train(config, tmp_path, backend())
 
 
 @pytest.mark.parametrize(
@@ -70,7 +73,7 @@ def test_what_the_service_excludes(photos, tmp_path, train, data):
 def test_discriminator_that_teaches_nothing(tmp_path, caplog, accuracy, warned):
     config = support.tiny_config()
     state = create_state(config)
-    monitor = Monitor(RunDir(tmp_path), config, 0)
+    monitor = Monitor(RunDir(tmp_path), config, 0, backend())
     results = {
         name: 1.0
         for name in (

@@ -106,7 +106,7 @@ def test_checkpoints_kept(runs):
     names = {
         path.stem for path in RunDir(folder / "straight").checkpoints.iterdir()
     }
-    assert names == {"ckpt-56", f"ckpt-{STEPS}", "checkpoint"}
+    assert names == {"ckpt-56", f"ckpt-{STEPS}"}
 
 
 def test_folder_tells_what_the_run_was(runs, config):

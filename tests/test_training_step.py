@@ -7,9 +7,9 @@ import tensorflow as tf
 import training_support as support
 
 from tfexposure import layers
-from tfexposure.training import step as step_module
+from tfexposure.training import state as state_module
 from tfexposure.training.state import create_state
-from tfexposure.training.step import make_train_step
+from tfexposure.training.step_tensorflow import make_train_step
 
 pytestmark = pytest.mark.tf_only
 
@@ -29,15 +29,11 @@ class Trainer:
         self._start = [v.numpy() for v in self._variables]
 
     def variables(self):
-        found = []
-        for value in vars(self.state).values():
-            found += value.variables if hasattr(value, "variables") else [value]
-        return found
+        return list(self.state.variables().values())
 
     def reset(self):
         for variable, value in zip(self._variables, self._start, strict=True):
             variable.assign(value)
-        layers.seed_noise(self.state.generator, 0, 0)
         return self
 
     def run(self, *batches):
@@ -81,9 +77,8 @@ def weights(network):
 def test_each_network_follows_its_own_loss_only(trainer, batch):
     """Against two plain updates, each with forward passes of its own."""
     state, config = trainer.state, trainer.config
-    networks = (state.generator, state.discriminator)
-    reference = create_state(config)
-    generator, discriminator = reference.generator, reference.discriminator
+    networks = tuple(state.networks.values())
+    generator, discriminator = create_state(config).networks.values()
     for copy, network in zip((generator, discriminator), networks, strict=True):
         copy.set_weights(network.get_weights())
         layers.update_spectral_norms(copy)
@@ -181,7 +176,7 @@ def test_averaged_weights_follow_the_live_ones(trainer, batch):
     start = weights(trainer.state.averaged)
     trainer.run(batch)
     # At the first step the average's momentum is 1/10.
-    live = trainer.state.generator.trainable_variables
+    live = trainer.state.networks["generator"].trainable_variables
     averaged = trainer.state.averaged.trainable_variables
     first = {
         w.path.split("/", 1)[1]: s
@@ -204,7 +199,7 @@ def test_spectral_norms_of_the_average_are_its_own(trainer, batch):
 
 def test_float16_scales_its_losses(monkeypatch, batch):
     support.trace_quickly()
-    monkeypatch.setattr(step_module, "GOOD_STEPS", 3)
+    monkeypatch.setattr(state_module, "GOOD_STEPS", 3)
     trainer = Trainer(precision="float16")
     state = trainer.state
     state.loss_scale.assign(2.0**30)
@@ -218,24 +213,26 @@ def test_float16_scales_its_losses(monkeypatch, batch):
     # It grows again after three good steps, to where it overflows.
     assert any(b == 2 * a for a, b in zip(scales, scales[1:], strict=False))
     assert results["content"] < 0.5
-    master = state.generator.trainable_variables[0]
+    master = state.networks["generator"].trainable_variables[0]
     assert master.dtype == "float32"
     # A good step's norm is that of the unscaled gradient.
     assert 1 < results["grad_norm_generator"] < 1e3 or not results["finite"]
-    assert all(np.isfinite(w).all() for w in weights(state.generator))
+    assert all(
+        np.isfinite(w).all() for w in weights(state.networks["generator"])
+    )
 
 
 def test_several_steps_per_call_equal_single_steps(trainer, batch):
     other = support.random_batch(4, seed=1)
     single = trainer.run(batch, other, batch)[-1]
-    final = weights(trainer.state.generator)
+    final = weights(trainer.state.networks["generator"])
     several = Trainer(ema=0.9, steps_per_call=3)
     stacked = {k: np.concatenate([batch[k], other[k], batch[k]]) for k in batch}
     iterator = iter(tf.data.Dataset.from_tensor_slices(stacked).batch(4, True))
     results = {k: float(v) for k, v in several.step(iterator).items()}
     assert results == pytest.approx(single, rel=1e-4)
     for mine, theirs in zip(
-        weights(several.state.generator), final, strict=True
+        weights(several.state.networks["generator"]), final, strict=True
     ):
         np.testing.assert_allclose(mine, theirs, atol=5e-5)
 

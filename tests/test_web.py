@@ -190,7 +190,7 @@ def test_the_tiles_are_those_of_python(page):
 
 @pytest.mark.parametrize("size", [(3, 5), (37, 23)], ids=str)
 def test_the_thumbnail_is_that_of_the_natural_model(page, size, monkeypatch):
-    from tfexposure import blind as natural
+    from tfexposure.imaging import clipping, thumbnail
 
     pixels = np.round(picture(*size)[0] * 255).astype("uint8")
     pixels[:2, :2] = 255
@@ -204,11 +204,11 @@ def test_the_thumbnail_is_that_of_the_natural_model(page, size, monkeypatch):
         np.concatenate([pixels, alpha], -1).ravel().tolist(),
         *size,
         8,
-        [natural.SHARE_FROM, natural.SHARE_TO],
+        list(clipping.COUNT_RAMP),
     )
     image = pixels[None].astype("float32") / 255
-    monkeypatch.setattr(natural.thumbnail, "THUMBNAIL_SIZE", 8)
-    expected = natural.thumbnails_of(image)
+    monkeypatch.setattr(thumbnail, "THUMBNAIL_SIZE", 8)
+    expected = thumbnail.thumbnails_of(image)
     np.testing.assert_allclose(
         np.reshape(found, (1, 8, 8, 9)), expected, atol=1e-5
     )

@@ -10,11 +10,7 @@ from keras import layers, ops
 
 from tfexposure import pretrained
 from tfexposure.errors import UserError
-from tfexposure.weights import (
-    named_weights,
-    pack_weights,
-    read_weights,
-)
+from tfexposure.weights import named_weights, pack_weights, read_weights
 
 
 class Network(keras.Model):
@@ -121,13 +117,16 @@ def test_shipped_models_answer_as_before(name, repository):
 def test_manifests_are_strict_and_their_settings_parse(name):
     from tfexposure.blind.camera import Recipe
     from tfexposure.blind.objective import BlindLossConfig
-    from tfexposure.config import LossConfig
+    from tfexposure.config import Config, LossConfig
 
     def refuse(constant):
         raise AssertionError(f"{constant} is not JSON")
 
     text = (pretrained.FOLDER / f"{name}.json").read_text()
     settings = json.loads(text, parse_constant=refuse)["settings"]
+    if "task" in settings:
+        Config.from_dict(settings).validate()
+        return
     Recipe(**settings["recipe"])
     loss = {"paper": LossConfig, "natural": BlindLossConfig}[settings["model"]]
     loss(**settings["weights"])

@@ -6,10 +6,7 @@ import os
 import sys
 
 import tfexposure
-from tfexposure.errors import (
-    UsageError,
-    UserError,
-)
+from tfexposure.errors import UsageError, UserError
 
 # Sub-command -> (module, one line of help). A module is imported when its
 # sub-command is asked for; it has `add_arguments(parser)` and `main(args)`,

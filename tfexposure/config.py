@@ -3,11 +3,14 @@
 A `Config` comes from flags (`config_flags`), is written to the run's folder
 before the first step, is read back by the exports and travels inside them.
 Field names of `generator` and `discriminator` are those of the constructors.
+`restorer`, `blind_loss` and `camera` are for the task `blind` alone,
+`generator` and `loss` for `paper`.
 """
 
 import dataclasses
 import difflib
 import json
+import math
 from pathlib import Path
 
 from tfexposure.errors import UserError
@@ -25,7 +28,9 @@ class DataConfig:
     """Where photos come from and how they are overexposed."""
 
     source: str = _field(
-        "", "Folder of photos, manifest.jsonl of `curate`, or tfds:<name>."
+        "",
+        "Folder of photos, manifest.jsonl of `curate`, .npz of `pack_photos`, "
+        "tfrecord:<folder>, or tfds:<name>.",
     )
     validation_source: str = _field(
         "", "The same for validation; empty: none is done."
@@ -57,6 +62,9 @@ class DataConfig:
         ("none", "memory"),
     )
     service: str = _field("", "Address of a tf.data service dispatcher.")
+    threads: int = _field(
+        0, "Threads that make batches of packed photos; 0: one per core."
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,19 +123,150 @@ class LossConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class RestorerConfig:
+    """The blind model; see `BlindRestorer`."""
+
+    clip: tuple = _field(
+        (0.9, 0.99), "Values between which a channel goes over to clipped."
+    )
+    lift: float = _field(
+        0.7,
+        "Value from which all channels may be lifted locally; the start of "
+        "`clip`: none below.",
+    )
+    stops: float = _field(
+        0.0, "Known overexposure of every photo, log2 of 1 / tau; 0: unknown."
+    )
+    dropout: float = _field(0.3, "Share of the whole photo's features dropped.")
+    encoder_widths: tuple = _field(
+        (24, 32, 48, 64, 96), "Widths of the whole-photo branch."
+    )
+    embedding_size: int = _field(64, "Numbers that branch tells the local one.")
+    unet_widths: tuple = _field(
+        (24, 48, 64, 96, 96), "Widths of the local network."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class BlindLossConfig:
+    """Weights of the blind model's terms, and what is cut out for them."""
+
+    crops: int = _field(
+        8,
+        "Crops per step for the local network, from the most clipped photos; "
+        "0: the tone curve trains alone.",
+    )
+    crop_size: int = _field(128, "Side of those crops, in pixels.")
+    only_gate: bool = _field(
+        False, "Trains nothing but the gate that tells who took the photo."
+    )
+    curve: float = _field(2.0, "L1 of the tone curve where nothing is clipped.")
+    shape: float = _field(4.0, "The same after the best gain per photo.")
+    kind: float = _field(0.1, "Cross-entropy of the gate.")
+    curve_log: float = _field(0.0, "Logarithm of the curve's square error.")
+    shape_log: float = _field(0.0, "The same after the best gain.")
+    filled: float = _field(0.1, "L1 of clipped areas.")
+    filled_gain: float = _field(0.2, "The same without the curve's wrong gain.")
+    filled_root: float = _field(1.5, "Root of the mean square error per crop.")
+    chroma: float = _field(0.3, "L1 of colour differences in clipped areas.")
+    gradient: float = _field(0.8, "L1 of differences between neighbours.")
+    border: float = _field(1.0, "The same across the border of a clip alone.")
+    distribution: float = _field(0.3, "L1 of the sorted luminances.")
+    highlight: float = _field(0.1, "Extra weight of what is too dark.")
+    adversarial: float = _field(
+        0.0, "Eq. (8) by a discriminator of the crops; 0: there is none."
+    )
+    perceptual: float = _field(
+        0.0, "Eq. (5) of the crops; VGG-19 is that of loss.vgg19_weights."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class CameraConfig:
+    """Which cameras and exposures the blind model learns from."""
+
+    tau_min: float = _field(
+        0.12,
+        "All but camera photos: least share of light that becomes white, "
+        "drawn log-uniformly in [tau_min, 1].",
+    )
+    tau_uniform: bool = _field(False, "Draws it uniformly there instead.")
+    tau_fixed: float = _field(0.0, "If positive, every photo's tau.")
+    untouched: float = _field(0.15, "Share of photos with tau 1.")
+    gamma_share: float = _field(
+        0.45, "Share of photos taken through the power law of 2.2."
+    )
+    srgb_share: float = _field(
+        0.05, "The same for the sRGB curve; the rest are camera photos."
+    )
+    lit: float = _field(
+        0.35, "Camera photos: share whose highlights are lifted to white first."
+    )
+    glow: float = _field(
+        0.35, "Camera photos: share that a light is put into or beside first."
+    )
+    noise: float = _field(
+        0.008, "Greatest deviation of sensor noise, in display values."
+    )
+    jpeg_share: float = _field(0.8, "Share of photos saved as JPEG once.")
+    jpeg_quality: tuple = _field((70, 98), "Least and greatest JPEG quality.")
+    stops: tuple = _field(
+        (0.4, 3.5), "Camera photos: least and greatest overexposure."
+    )
+    target_mean: tuple = _field(
+        (0.42, 0.06),
+        "Camera photos: mean and deviation of the target's mean value.",
+    )
+    exposed_mean: tuple = _field(
+        (0.65, 0.076), "The same of the overexposed photo, within `stops`."
+    )
+    follow: float = _field(
+        0.6, "Camera photos: how far that mean follows the target's."
+    )
+    knee: tuple = _field(
+        (0.05, 0.45), "Camera photos: least and greatest knee of the response."
+    )
+    balance: float = _field(
+        0.15, "Camera photos: deviation of the log2 gain of red and blue."
+    )
+    saturation: tuple = _field(
+        (0.4, 1.0), "Camera photos: least and greatest factor of colours."
+    )
+    contrast: float = _field(
+        0.8, "Camera photos: share whose contrast is raised first."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class TrainConfig:
     """The optimisation and its bookkeeping; intervals are in steps."""
 
     steps: int = _field(100_000, "Training ends after this many steps.")
+    minutes: float = _field(
+        0.0,
+        "Training ends, saved and validated, after this wall time from the "
+        "start of the process; 0: no limit.",
+    )
+    init: str = _field(
+        "",
+        "Weights to begin with: a shipped model's name, .npz of named "
+        "weights, or .weights.h5.",
+    )
     global_batch_size: int = _field(16, "Photos per step, all replicas.")
-    learning_rate: float = _field(2e-4, "Of both Adam optimisers.")
-    beta_1: float = _field(0.5, "Of both Adam optimisers.")
+    learning_rate: float = _field(2e-4, "Of all Adam optimisers.")
+    beta_1: float = _field(0.5, "Of the trained model's Adam.")
+    discriminator_beta_1: float = _field(0.5, "Of the discriminator's Adam.")
+    weight_decay: float = _field(
+        0.0, "Decoupled weight decay (AdamW) of the trained model."
+    )
     schedule: str = _field(
         "constant",
         "Course of the learning rate; linear and cosine fall to 0 over the "
-        "second half of the steps.",
-        ("constant", "linear", "cosine"),
+        "second half of the steps, warm_cosine rises over `warmup_steps` and "
+        "falls to a hundredth over all others.",
+        ("constant", "linear", "cosine", "warm_cosine"),
     )
+    warmup_steps: int = _field(300, "Of schedule=warm_cosine.")
     clip_norm: float = _field(
         0.0, "Greatest global norm of a network's gradients; 0: no clipping."
     )
@@ -140,6 +279,10 @@ class TrainConfig:
         ("float32", "bfloat16", "float16"),
     )
     jit_compile: bool = _field(False, "Compile the step with XLA.")
+    threads: int = _field(0, "CPU threads of TensorFlow; 0: all cores.")
+    peak_tflops: float = _field(
+        0.0, "The device's peak, for the printed share (JAX); 0: none."
+    )
     steps_per_call: int = _field(1, "Steps per call of the compiled function.")
     seed: int = _field(0, "Of weights, data and noise.")
     deterministic: bool = _field(
@@ -149,7 +292,10 @@ class TrainConfig:
     sample_every: int = _field(1000, "Image grids.")
     validate_every: int = _field(5000, "Metrics on the validation photos.")
     best_metric: str = _field(
-        "psnr", "Metric of `best/`.", ("psnr", "ssim", "l1")
+        "psnr",
+        "Metric of `best/`; score is the mean PSNR of whole photos, of "
+        "clipped areas, and after the best gain.",
+        ("psnr", "ssim", "l1", "score"),
     )
     checkpoint_every: int = _field(1000, "Checkpoints.")
     keep_checkpoints: int = _field(3, "Number of newest ones kept.")
@@ -160,11 +306,16 @@ class TrainConfig:
     )
 
 
+TASKS = ("paper", "blind")
+
 SECTIONS = {
     "data": DataConfig,
     "generator": GeneratorConfig,
     "discriminator": DiscriminatorConfig,
     "loss": LossConfig,
+    "restorer": RestorerConfig,
+    "blind_loss": BlindLossConfig,
+    "camera": CameraConfig,
     "train": TrainConfig,
 }
 
@@ -172,6 +323,9 @@ SECTIONS = {
 # on, what it tells and where photos come through, not what is computed.
 MAY_CHANGE = (
     "train.steps",
+    "train.minutes",
+    "train.threads",
+    "train.peak_tflops",
     "train.log_every",
     "train.sample_every",
     "train.validate_every",
@@ -180,22 +334,43 @@ MAY_CHANGE = (
     "train.max_bad_steps",
     "data.cache",
     "data.service",
+    "data.threads",
 )
+
+# Fields and sections that runs of earlier versions lack; their defaults say
+# what those did.
+_ADDED = (
+    "train.init",
+    "train.discriminator_beta_1",
+    "train.weight_decay",
+    "train.warmup_steps",
+)
+_ADDED_SECTIONS = ("task", "restorer", "blind_loss", "camera")
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Everything that determines a run."""
 
+    task: str = "paper"
     data: DataConfig = DataConfig()
     generator: GeneratorConfig = GeneratorConfig()
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
     loss: LossConfig = LossConfig()
+    restorer: RestorerConfig = RestorerConfig()
+    blind_loss: BlindLossConfig = BlindLossConfig()
+    camera: CameraConfig = CameraConfig()
     train: TrainConfig = TrainConfig()
 
     def to_dict(self):
-        """Returns nested dicts of plain values."""
+        """Returns the task and nested dicts of plain values."""
         return dataclasses.asdict(self)
+
+    def flat(self):
+        """Returns `{"task": ..., "train.steps": ...}`, one entry a field."""
+        return {"task": self.task} | {
+            path: value for path, _, value in _fields(self)
+        }
 
     def to_json(self):
         """Returns the config as JSON text."""
@@ -205,20 +380,31 @@ class Config:
     def from_dict(cls, values):
         """Builds a config from nested dicts.
 
-        Fields of `MAY_CHANGE` may be missing, as in runs of earlier versions.
+        Fields that runs of earlier versions lack may be missing.
 
         Raises:
             UserError: on a missing or an unknown field, named by its path.
         """
-        _compare("section", dict.fromkeys(SECTIONS), values)
+        known = {name: name in _ADDED_SECTIONS for name in ("task", *SECTIONS)}
+        _compare("section", known, values)
         sections = {}
         for name, section in SECTIONS.items():
+            if name not in values:
+                continue
             fields = {
-                field.name: f"{name}.{field.name}" in MAY_CHANGE
+                field.name: f"{name}.{field.name}" in MAY_CHANGE + _ADDED
                 for field in dataclasses.fields(section)
             }
             _compare(f"field of {name}", fields, values[name])
-            sections[name] = section(**values[name])
+            sections[name] = section(
+                **{
+                    # JSON has no tuples.
+                    key: tuple(value) if isinstance(value, list) else value
+                    for key, value in values[name].items()
+                }
+            )
+        if "task" in values:
+            sections["task"] = values["task"]
         return cls(**sections)
 
     @classmethod
@@ -232,20 +418,12 @@ class Config:
 
     def validate(self):
         """Raises UserError if a value is of the wrong type or range."""
+        if self.task not in TASKS:
+            raise UserError(
+                f"task must be one of {list(TASKS)}, not {self.task!r}"
+            )
         for path, field, value in _fields(self):
-            choices = field.metadata["choices"]
-            if choices and value not in choices:
-                raise UserError(
-                    f"{path} must be one of {list(choices)}, not {value!r}"
-                )
-            kind = float if field.type is float else field.type
-            accepted = (int, float) if kind is float else (kind,)
-            if not isinstance(value, accepted) or (
-                isinstance(value, bool) and kind is not bool
-            ):
-                raise UserError(
-                    f"{path} must be {kind.__name__}, not {value!r}"
-                )
+            _check_value(path, field, value)
         data, train = self.data, self.train
         for path, value, low in (
             ("data.crop_size", data.crop_size, 1),
@@ -255,7 +433,16 @@ class Config:
             ("discriminator.filters", self.discriminator.filters, 1),
             ("loss.content_weight", self.loss.content_weight, 0),
             ("loss.perceptual_weight", self.loss.perceptual_weight, 0),
+            ("data.threads", data.threads, 0),
+            ("restorer.stops", self.restorer.stops, 0),
+            ("blind_loss.crops", self.blind_loss.crops, 0),
+            ("blind_loss.crop_size", self.blind_loss.crop_size, 1),
             ("train.steps", train.steps, 1),
+            ("train.minutes", train.minutes, 0),
+            ("train.threads", train.threads, 0),
+            ("train.peak_tflops", train.peak_tflops, 0),
+            ("train.weight_decay", train.weight_decay, 0),
+            ("train.warmup_steps", train.warmup_steps, 0),
             ("train.global_batch_size", train.global_batch_size, 1),
             ("train.log_every", train.log_every, 1),
             ("train.sample_every", train.sample_every, 1),
@@ -285,13 +472,42 @@ class Config:
                 f"must hold, not {data.jpeg_quality_min} and "
                 f"{data.jpeg_quality_max}"
             )
+        if self.task == "blind":
+            self._check_blind()
+
+    def _check_blind(self):
+        crops, side = self.blind_loss.crops, self.data.crop_size
+        if side % 16:
+            raise UserError(
+                "data.crop_size must be a multiple of 16 for task=blind, not "
+                f"{side}"
+            )
+        if crops > self.train.global_batch_size:
+            raise UserError(
+                f"blind_loss.crops={crops} must be at most "
+                f"train.global_batch_size={self.train.global_batch_size}"
+            )
+        if crops and self.blind_loss.crop_size > side:
+            raise UserError(
+                f"blind_loss.crop_size={self.blind_loss.crop_size} must be at "
+                f"most data.crop_size={side}"
+            )
+        if self.blind_loss.only_gate and self.restorer.stops:
+            raise UserError(
+                "blind_loss.only_gate: with restorer.stops there is no gate"
+            )
+        if not 0 <= self.restorer.clip[0] < self.restorer.clip[1] <= 1:
+            raise UserError(
+                "restorer.clip must rise within [0, 1], not "
+                f"{self.restorer.clip}"
+            )
 
     def differences(self, other):
         """Lists `path: mine, not theirs` for every field that differs."""
-        theirs = {path: value for path, _, value in _fields(other)}
+        theirs = other.flat()
         return [
             f"{path}: {value!r}, not {theirs[path]!r}"
-            for path, _, value in _fields(self)
+            for path, value in self.flat().items()
             if value != theirs[path]
         ]
 
@@ -359,6 +575,35 @@ def _fields(config):
         section = getattr(config, name)
         for field in dataclasses.fields(section):
             yield f"{name}.{field.name}", field, getattr(section, field.name)
+
+
+def _check_value(path, field, value):
+    """Raises UserError if a field's value is of the wrong type."""
+    choices = field.metadata["choices"]
+    if choices and value not in choices:
+        raise UserError(f"{path} must be one of {list(choices)}, not {value!r}")
+    if field.type is tuple:
+        pair = len(field.default) == 2
+        numbers = isinstance(value, tuple) and all(map(_is_number, value))
+        if not numbers or not value or (pair and len(value) != 2):
+            count = "two numbers" if pair else "numbers"
+            raise UserError(f"{path} must be {count}, not {value!r}")
+        return
+    accepted = (
+        _is_number(value)
+        if field.type is float
+        else (type(value) is field.type)
+    )
+    if not accepted:
+        raise UserError(f"{path} must be {field.type.__name__}, not {value!r}")
+
+
+def _is_number(value):
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    )
 
 
 def _compare(kind, known, given):

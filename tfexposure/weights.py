@@ -87,12 +87,13 @@ def pack_weights(network):
     return buffer.getvalue()
 
 
-def read_weights(network, path):
-    """Assigns the arrays of `pack_weights` to a built network.
+def read_weights(network, path, prefix=""):
+    """Assigns the arrays of `pack_weights`, or of a checkpoint, to a network.
 
     Args:
         network: built keras.Model or Layer.
         path: of the `.npz`.
+        prefix: of the arrays' names; `"averaged/"` in a checkpoint.
 
     Raises:
         UserError: if the file is no such file, or its names and shapes are not
@@ -100,8 +101,14 @@ def read_weights(network, path):
     """
     try:
         with np.load(path) as file:
-            arrays = {name: file[name].astype("float32") for name in file}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+            arrays = {
+                name.removeprefix(prefix): file[name].astype("float32")
+                for name in file
+                if name.startswith(prefix)
+                # Checkpoints have the state of noise and dropout, too.
+                and not name.startswith(f"{prefix}seed.")
+            }
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(
             f"{path}: expected an .npz of named weights: {error}"
         ) from error

@@ -1,4 +1,4 @@
-"""Packs photos into the one array file that `train_device` learns from.
+"""Packs photos into one file, a `--data.source` of `train_gan`.
 
     python trainers/pack_photos.py --train=photos/scenes/train \\
         --train=photos/ccby --valid=photos/scenes/valid --valid=photos/kodak \\

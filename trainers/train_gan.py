@@ -1,24 +1,21 @@
-"""Trains the generator and the discriminator.
+"""Trains the paper's GAN or the blind model, on TensorFlow or JAX.
 
     python trainers/train_gan.py --run_dir=runs/first --data.source=photos/
+    KERAS_BACKEND=jax python trainers/train_gan.py --task=blind \\
+        --flagfile=configs/blind.flags --run_dir=runs/blind
 
 Every field of `tfexposure.config.Config` is a flag; `--flagfile=` reads them
 from a file. The same command resumes a run that was stopped. Exit codes: 0 the
-run is complete, 1 an error, 75 interrupted by a signal with all state saved.
+run is complete or its `--train.minutes` are over, 1 an error, 75 interrupted
+by a signal with all state saved.
 """
 
 import sys
 
 from absl import app, flags
 
-from tfexposure import (
-    config_flags,
-    quiet,
-)
-from tfexposure.errors import (
-    Interrupted,
-    UserError,
-)
+from tfexposure import config_flags
+from tfexposure.errors import Interrupted, UserError
 
 EXIT_INTERRUPTED = 75  # EX_TEMPFAIL of sysexits.h: try again
 
@@ -38,17 +35,13 @@ def main(argv):
         if FLAGS.dry_run:
             print(config.to_json(), end="")
             return
-        quiet.import_tensorflow(start=False)
-        from tfexposure.training import (
-            loop,
-            strategies,
-        )
+        from tfexposure.training.backends import open_backend
 
-        with quiet.quiet_tensorflow():
-            strategies.prepare(config.train)
-            strategy = strategies.strategy()
-            quiet.import_tensorflow()
-        loop.train(config, FLAGS.run_dir, strategy)
+        # TensorFlow is started quietly before anything else imports it.
+        backend = open_backend(config.train)
+        from tfexposure.training import loop
+
+        loop.train(config, FLAGS.run_dir, backend)
     except UserError as error:
         sys.exit(f"error: {error}")
     except Interrupted as interruption:

@@ -27,38 +27,17 @@ from tfexposure.blind.global_encoder import (
 )
 from tfexposure.blind.local_unet import LocalUNet
 from tfexposure.blind.restorer import BlindRestorer
-from tfexposure.blind.tone_curve import (
-    KNOTS,
-    clip_mask,
-    tone_curve,
-)
-from tfexposure.imaging.thumbnail import (
-    SHARE_FROM,
-    SHARE_TO,
-    THUMBNAIL_CHANNELS,
-    THUMBNAIL_SIZE,
-    area_resize,
-    thumbnails_of,
-    with_clip_share,
-)
+from tfexposure.blind.tone_curve import KNOTS, tone_curve
 
 __all__ = [
     "KNOTS",
     "LEVELS",
-    "SHARE_FROM",
-    "SHARE_TO",
-    "THUMBNAIL_CHANNELS",
-    "THUMBNAIL_SIZE",
     "LocalUNet",
     "MixtureOfCurves",
     "BlindRestorer",
     "GlobalEncoder",
     "CurveExpert",
-    "area_resize",
     "soft_histogram",
     "camera_statistics",
-    "clip_mask",
-    "thumbnails_of",
     "tone_curve",
-    "with_clip_share",
 ]

@@ -7,14 +7,13 @@ one by one.
 
 from keras import ops
 
-from tfexposure.imaging.luminance import LUMINANCE_WEIGHTS
+from tfexposure.imaging.clipping import COUNT_RAMP, clip_mask
+from tfexposure.imaging.luminance import luminance_of_channels
 
 # Narrow near black and white.
 LEVELS = (0.0, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45)
 LEVELS += (0.5, 0.55, 0.6, 0.65, 0.7, 0.74, 0.78, 0.82, 0.85, 0.88, 0.905)
 LEVELS += (0.925, 0.94, 0.955, 0.965, 0.975, 0.983, 0.99, 0.996, 1.0)
-# Where single pixels begin and end to count as clipped.
-_CLIP = (0.97, 0.995)
 
 
 def soft_histogram(values, *images):
@@ -93,18 +92,14 @@ def camera_statistics(samples, means):
         parts of the photo.
     """
     channels = _channels(samples)
-    luminance = sum(
-        weight * channel
-        for weight, channel in zip(LUMINANCE_WEIGHTS, channels, strict=True)
-    )
+    luminance = luminance_of_channels(*channels)
     largest = ops.maximum(ops.maximum(*channels[:2]), channels[2])
     smallest = ops.minimum(ops.minimum(*channels[:2]), channels[2])
     colour = largest - smallest
     bright = soft_histogram(luminance, colour)
     large = soft_histogram(largest, colour / (largest + 0.02))
     small = soft_histogram(smallest)
-    low, high = _CLIP
-    clipped = ops.clip((samples - low) / (high - low), 0.0, 1.0)
+    clipped = clip_mask(samples, COUNT_RAMP)
     parts = [
         *(_spread(found[:, 0]) for found in (bright, large, small)),
         *(2.0 * _means(found)[:, 0] for found in (bright, large)),

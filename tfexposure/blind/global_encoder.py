@@ -3,22 +3,15 @@
 import keras
 from keras import layers, ops
 
-from tfexposure.blind.camera_statistics import (
-    camera_statistics,
-    histograms,
-)
+from tfexposure.blind.camera_statistics import camera_statistics, histograms
 from tfexposure.blind.local_unet import conv
-from tfexposure.blind.tone_curve import (
-    KNOTS,
-    clip_mask,
-)
+from tfexposure.blind.tone_curve import KNOTS
+from tfexposure.imaging.clipping import MEAN_RAMP, clip_mask
 from tfexposure.layers import register
 
 # How sharply the mixture goes over from one expert to the other
 # (BUILD_NOTES.md has the figures of other choices).
 GATE_SHARPNESS = 10.0
-# Where the thumbnail's averages begin and end to count as clipped.
-_CLIP = (0.88, 0.97)
 # The two middle levels see most of a scene; they get residual blocks.
 _RESIDUAL_LEVELS = (2, 3)
 
@@ -76,7 +69,7 @@ class GlobalEncoder(keras.layers.Layer):
         return self.embedding(x)
 
     def _convolve(self, image, clipped):
-        mask = clip_mask(image, _CLIP)
+        mask = clip_mask(image, MEAN_RAMP)
         x = ops.concatenate([image * 2 - 1, mask, clipped], -1)
         for level, down in enumerate(self.downs):
             x = down(x)

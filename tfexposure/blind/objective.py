@@ -8,12 +8,9 @@ import dataclasses
 
 from keras import ops
 
-from tfexposure.blind import (
-    camera,
-    thumbnails_of,
-    tone_curve,
-)
-from tfexposure.imaging.luminance import LUMINANCE_WEIGHTS
+from tfexposure.blind import camera, tone_curve
+from tfexposure.imaging.luminance import luminance_of_channels
+from tfexposure.imaging.thumbnail import thumbnails_of
 from tfexposure.losses import (
     least_squares_discriminator_loss,
     least_squares_generator_loss,
@@ -298,11 +295,8 @@ def _filling_losses(restored, target, mask, near_white, gain):
 
 
 def _luminance(images):
-    red, green, blue = LUMINANCE_WEIGHTS
-    return (
-        images[..., :1] * red
-        + images[..., 1:2] * green
-        + images[..., 2:] * blue
+    return luminance_of_channels(
+        images[..., :1], images[..., 1:2], images[..., 2:]
     )
 
 

@@ -5,10 +5,7 @@ import math
 import keras
 from keras import ops
 
-from tfexposure.blind.global_encoder import (
-    CurveExpert,
-    MixtureOfCurves,
-)
+from tfexposure.blind.global_encoder import CurveExpert, MixtureOfCurves
 from tfexposure.blind.local_unet import (
     LIFT,
     MATRIX_ROWS,
@@ -16,23 +13,15 @@ from tfexposure.blind.local_unet import (
     LocalUNet,
     enlarge,
 )
-from tfexposure.blind.tone_curve import (
-    clip_mask,
-    tone_curve,
-    white_mask,
-)
+from tfexposure.blind.tone_curve import tone_curve
+from tfexposure.imaging.clipping import MASK_RAMP, clip_mask, white_mask
 from tfexposure.imaging.thumbnail import (
     THUMBNAIL_CHANNELS,
     THUMBNAIL_SIZE,
     thumbnails_of,
 )
-from tfexposure.layers import (
-    pad_to_multiple,
-    register,
-)
-
-# Exponent of eq. (10), from light to display values.
-_GAMMA = 2.2
+from tfexposure.imaging.transfer_curves import GAMMA_2_2
+from tfexposure.layers import pad_to_multiple, register
 
 
 def _flops(convolutions):
@@ -75,7 +64,7 @@ class BlindRestorer(keras.Model):
         embedding_size=64,
         unet_widths=(24, 48, 64, 96, 96),
         dropout=0.3,
-        clip=(0.9, 0.99),
+        clip=MASK_RAMP,
         lift=0.7,
         known_stops=None,
         **kwargs,
@@ -143,8 +132,8 @@ class BlindRestorer(keras.Model):
         """
         slopes, embedding = self.global_branch(thumbnail, training=training)
         if self.known_stops is not None:
-            known = 2.0 ** (-self.known_stops / _GAMMA)
-            slopes = ops.zeros_like(slopes) + known
+            known = GAMMA_2_2.from_linear(2.0**-self.known_stops)
+            slopes = ops.zeros_like(slopes) + float(known)
         return slopes, embedding
 
     def clip_mask(self, image):

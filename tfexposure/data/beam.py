@@ -10,9 +10,7 @@ import os
 import posixpath
 from typing import Any
 
-from tfexposure.data.curation import (
-    judge_photo,
-)
+from tfexposure.data.curation import judge_photo
 from tfexposure.data.manifest import (
     KEEP,
     MANIFEST_NAME,
@@ -21,10 +19,7 @@ from tfexposure.data.manifest import (
     Entry,
 )
 from tfexposure.data.well_exposed import CURATION
-from tfexposure.errors import (
-    UserError,
-    import_extra,
-)
+from tfexposure.errors import UserError, import_extra
 from tfexposure.storage import PHOTO_SUFFIXES, write_atomically
 
 beam = import_extra("apache_beam", "beam")

@@ -1,19 +1,27 @@
-"""Photos for training on a borrowed device: one array file, views in memory.
+"""Photos in memory, for training without TensorFlow's input pipeline.
 
-The file is an `.npz` of encoded photos: `bytes` (all files end to end),
-`offsets` (N + 1), `names` and `groups` (N). Groups used here are `train`,
-`valid`, and `over` with `reference`, equally long: real overexposed frames
-and the well-exposed frame of the same scene.
+They come from a folder, a manifest, or a packed file: an `.npz` of encoded
+photos with `bytes` (all files end to end), `offsets` (N + 1), `names` and
+`groups` (N). Groups used here are `train`, `valid`, and `over` with
+`reference`, equally long: real overexposed frames and the well-exposed frame
+of the same scene.
 """
 
 import concurrent.futures
+import functools
+import hashlib
 import io
 import os
+import zipfile
+from pathlib import Path
 
 import numpy as np
+from absl import logging
 from PIL import Image
 
+from tfexposure.data.manifest import kept_photos
 from tfexposure.errors import UserError
+from tfexposure.storage import list_photos
 
 
 def encode(path, short_side=0, quality=0, kind="jpeg"):
@@ -71,32 +79,196 @@ def write_photos(file, photos):
     )
 
 
+def is_packed(source):
+    """Tells whether a data source names a packed file."""
+    return str(source).endswith(".npz")
+
+
+def groups_of(path):
+    """Returns the set of groups that a packed file has.
+
+    Raises:
+        UserError: if the file is not a packed file.
+    """
+    return set(_read(path)["groups"].tolist())
+
+
+def describe(path):
+    """Returns source, number of photos and SHA-256 of a packed file.
+
+    Raises:
+        UserError: if the file is not a packed file.
+    """
+    return {
+        "source": str(path),
+        "count": len(_read(path)["names"]),
+        "fingerprint": hashlib.sha256(Path(path).read_bytes()).hexdigest(),
+    }
+
+
 def read_photos(path, group):
-    """Decodes one group of an array file.
+    """Decodes one group of a packed file.
 
     Returns:
         List of uint8 (H, W, 3).
 
     Raises:
-        UserError: if the file is no such array file or lacks the group.
+        UserError: if the file is not a packed file or lacks the group.
     """
-    try:
-        with np.load(path) as arrays:
-            data, offsets = arrays["bytes"], arrays["offsets"]
-            wanted = np.flatnonzero(arrays["groups"] == group)
-    except (OSError, KeyError, ValueError) as error:
-        raise UserError(
-            f"{path}: expected the array file of pack_photos: {error}"
-        ) from error
+    return _read_group(path, group)[1]
+
+
+def _read_group(path, group, short_side=0):
+    """Returns the names and the decoded photos of one group."""
+    arrays = _read(path)
+    data, offsets = arrays["bytes"], arrays["offsets"]
+    wanted = np.flatnonzero(arrays["groups"] == group)
     if not len(wanted):
         raise UserError(f"{path}: has no photos of group {group!r}")
 
     def decode(index):
         part = data[offsets[index] : offsets[index + 1]].tobytes()
-        return np.asarray(Image.open(io.BytesIO(part)).convert("RGB"))
+        return _decode(io.BytesIO(part), short_side)
 
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        return list(pool.map(decode, wanted))
+        images = list(pool.map(decode, wanted))
+    return [str(arrays["names"][index]) for index in wanted], images
+
+
+def _read(path):
+    try:
+        with np.load(path) as arrays:
+            return {
+                name: arrays[name]
+                for name in ("bytes", "offsets", "names", "groups")
+            }
+    except (
+        OSError,
+        EOFError,
+        KeyError,
+        ValueError,
+        zipfile.BadZipFile,
+    ) as error:
+        raise UserError(
+            f"{path}: expected the packed file of pack_photos: {error}"
+        ) from error
+
+
+def _decode(file, short_side=0):
+    """Reads a photo, reduced to `short_side` if that is smaller and not 0."""
+    with Image.open(file) as image:
+        if short_side:
+            # A JPEG is decoded at 1/2, 1/4 or 1/8 where that suffices.
+            image.draft("RGB", (short_side, short_side))
+        image = image.convert("RGB")
+    scale = short_side / min(image.size) if short_side else 1.0
+    if scale < 1.0:
+        size = [max(round(side * scale), 1) for side in image.size]
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    return np.asarray(image)
+
+
+class ArrayPhotos:
+    """Photos in memory, in a fixed order.
+
+    Attributes:
+        source: str, as given.
+        files: names of the photos.
+        images: list of uint8 (H, W, 3).
+    """
+
+    def __init__(self, source, files, images):
+        self.source = str(source)
+        self.files = tuple(files)
+        self.images = images
+
+    @classmethod
+    def open(cls, source, group="train", short_side=0, max_unreadable=10):
+        """Reads all photos of a folder, a manifest or a packed file.
+
+        Args:
+            source: path.
+            group: str, of a packed file.
+            short_side: larger photos are reduced to this, in pixels; 0: none
+                is.
+            max_unreadable: int, more unreadable photos than this are an
+                error.
+
+        Raises:
+            UserError: if there is no such source, it holds no photo, or too
+                many of them are unreadable.
+        """
+        if is_packed(source):
+            return cls(source, *_read_group(source, group, short_side))
+        path = Path(source)
+        if path.is_file():
+            files = [str(file) for _, file in kept_photos(path)]
+        elif path.is_dir():
+            files = [str(path / name) for name in list_photos(path)]
+        else:
+            raise UserError(
+                f"data source {str(source)!r} is neither a folder, a manifest, "
+                "nor the .npz of pack_photos; tfrecord: and tfds: are for "
+                "task=paper on TensorFlow"
+            )
+
+        def read(file):
+            try:
+                return _decode(file, short_side)
+            except Exception as error:  # Pillow's plugins raise of every kind
+                return str(error) or type(error).__name__
+
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            found = dict(zip(files, pool.map(read, files), strict=True))
+        bad = {file: why for file, why in found.items() if type(why) is str}
+        for file, why in bad.items():
+            logging.warning("skipped, unreadable: %s: %s", file, why)
+        if len(bad) > max_unreadable:
+            raise UserError(
+                f"{len(bad)} of {len(files)} photos are unreadable, more than "
+                f"data.max_unreadable={max_unreadable}, such as "
+                + "; ".join(
+                    f"{file}: {why}" for file, why in [*bad.items()][:3]
+                )
+            )
+        good = sorted(set(found) - set(bad))
+        if not good:
+            raise UserError(f"{source} holds no photo to train on")
+        return cls(source, good, [found[file] for file in good])
+
+    @property
+    def count(self):
+        """Number of photos."""
+        return len(self.files)
+
+    def fingerprint(self):
+        """Returns a SHA-256 of what there is: names and sizes in pixels."""
+        names = self.files
+        if self.count and os.path.isabs(names[0]):
+            root = os.path.commonpath([os.path.dirname(f) for f in names])
+            names = [os.path.relpath(name, root) for name in names]
+        lines = (
+            f"{name}\t{image.shape[:2]}\n"
+            for name, image in zip(names, self.images, strict=True)
+        )
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def index(self, position, seed):
+        """Returns the photo's index at a position of the endless stream.
+
+        Every epoch is another permutation of all photos.
+        """
+        epoch, place = divmod(position, self.count)
+        return int(_permutation(seed, epoch, self.count)[place])
+
+    def names(self, positions, seed):
+        """Returns the names of the photos at some positions."""
+        return [self.files[self.index(p, seed)] for p in positions]
+
+
+@functools.lru_cache(maxsize=8)
+def _permutation(seed, epoch, count):
+    return np.random.default_rng((seed, epoch, 1)).permutation(count)
 
 
 def draw_view(photo, rng, size):
@@ -131,53 +303,76 @@ def squeeze(photo, height, width):
     return np.asarray(image.resize((width, height), Image.Resampling.BOX))
 
 
+def draw_crop(photo, rng, size, resize_max, flip):
+    """Cuts out a random square and resizes it, as the paper's training does.
+
+    Args:
+        photo: uint8 (H, W, 3).
+        rng: numpy.random.Generator.
+        size: int, side of the crop in pixels.
+        resize_max: the square's side is the photo's short side divided by 1
+            to this.
+        flip: bool, whether half of the crops are mirrored.
+
+    Returns:
+        uint8 (size, size, 3).
+    """
+    height, width = photo.shape[:2]
+    side = max(int(min(height, width) / rng.uniform(1.0, resize_max)), 1)
+    top = rng.integers(0, height - side + 1)
+    left = rng.integers(0, width - side + 1)
+    crop = Image.fromarray(photo[top : top + side, left : left + side])
+    crop = crop.resize((size, size), Image.Resampling.BILINEAR)
+    crop = np.asarray(crop)
+    return crop[:, ::-1] if flip and rng.uniform() < 0.5 else crop
+
+
 class Batches:
     """Training batches as a pure function of the step, made ahead by threads.
 
     Args:
-        photos: list of uint8 (H, W, 3).
-        draw: function (rng, uint8 views) -> dict of further arrays.
-        batch_size: photos per batch.
-        view_size: side of the views in pixels.
+        photos: `ArrayPhotos`.
+        example: function (uint8 photo, rng of the example, rng of the step)
+            -> dict of arrays, one example.
+        batch_size: photos per step.
         seed: int.
-        ahead: batches made in advance, half of them at the same time; by
-            default two per core.
+        threads: that many batches are made at the same time; 0: one a core.
     """
 
-    def __init__(self, photos, draw, batch_size, view_size, seed, ahead=None):
-        self.photos, self.draw = photos, draw
-        self.batch_size, self.view_size = batch_size, view_size
-        self.seed, self.ahead = seed, ahead or 2 * (os.cpu_count() or 1)
-        workers = max(self.ahead // 2, 1)
-        self._pool = concurrent.futures.ThreadPoolExecutor(workers)
+    def __init__(self, photos, example, batch_size, seed, threads=0):
+        self.photos, self.example = photos, example
+        self.batch_size, self.seed = batch_size, seed
+        threads = threads or os.cpu_count() or 1
+        self._ahead = 2 * threads
+        self._pool = concurrent.futures.ThreadPoolExecutor(threads)
         self._pending = {}
 
-    def make(self, step):
-        """Returns the batch of a step: `photos` and what `draw` gave."""
-        rng = np.random.default_rng((self.seed, step))
-        first = step * self.batch_size
-        views = []
-        for place in range(first, first + self.batch_size):
-            epoch, index = divmod(place, len(self.photos))
-            order = self._order(epoch)
-            views.append(
-                draw_view(self.photos[order[index]], rng, self.view_size)
-            )
-        batch = np.stack(views)
-        return {"photos": batch, **self.draw(rng, batch)}
+    def make(self, step, part=None):
+        """Returns the batch of a step: dict of arrays (N, ...).
 
-    def __call__(self, step):
-        for later in range(step, step + self.ahead):
+        Args:
+            step: int from 0.
+            part: slice of the batch to make; None: all of it.
+        """
+        first = step * self.batch_size
+        positions = range(first, first + self.batch_size)[part or slice(None)]
+        rows = [
+            self.example(
+                self.photos.images[self.photos.index(position, self.seed)],
+                np.random.default_rng((self.seed, position, 2)),
+                # Every example of the step draws the same from it.
+                np.random.default_rng((self.seed, step, 3)),
+            )
+            for position in positions
+        ]
+        return {name: np.stack([r[name] for r in rows]) for name in rows[0]}
+
+    def __call__(self, step, part=None):
+        for later in range(step, step + self._ahead):
             if later not in self._pending:
-                self._pending[later] = self._pool.submit(self.make, later)
+                self._pending[later] = self._pool.submit(self.make, later, part)
         return self._pending.pop(step).result()
 
     def close(self):
         """Ends the threads."""
         self._pool.shutdown(cancel_futures=True)
-
-    def _order(self, epoch):
-        # Drawn anew for every photo, but cheap: 2,000 photos take 50 us.
-        return np.random.default_rng((self.seed, epoch, 1)).permutation(
-            len(self.photos)
-        )

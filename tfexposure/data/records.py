@@ -12,10 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import tensorflow as tf
 
-from tfexposure.data.epochs import (
-    examples_at,
-    shuffled_epochs,
-)
+from tfexposure.data.epochs import examples_at, shuffled_epochs
 from tfexposure.errors import UserError
 
 PREFIX = "tfrecord:"

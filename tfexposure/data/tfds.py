@@ -1,10 +1,7 @@
 """TensorFlow Datasets as a source of photos: `tfds:<name>`."""
 
 from tfexposure.data.epochs import shuffled_epochs
-from tfexposure.errors import (
-    UserError,
-    import_extra,
-)
+from tfexposure.errors import UserError, import_extra
 
 PREFIX = "tfds:"
 

@@ -8,10 +8,7 @@ is possible for a photo of unknown history. Clipped areas stay flat.
 import numpy as np
 from keras import ops
 
-from tfexposure.imaging.exposure import (
-    GAMMA_2_2,
-    invert,
-)
+from tfexposure.imaging.exposure import GAMMA_2_2, invert
 from tfexposure.metrics.fidelity import CLIP_LEVEL
 
 # Stops of overexposure = 2.7 sqrt(share of pixels with a clipped channel)

@@ -10,14 +10,13 @@ from keras import ops
 from tfexposure.evaluation import Simulation
 from tfexposure.experiments import drawing
 from tfexposure.imaging import exposure
-from tfexposure.imaging.luminance import LUMINANCE_WEIGHTS
+from tfexposure.imaging.luminance import luminance
 from tfexposure.imaging.transfer_curves import GAMMA_2_2
 
 # Figure 8's last row and the paper's example of a random threshold.
 _RANDOM_TAU = 0.69
 # Of alternate photos in figure 4: the experiments' own and a strong one.
 _FIGURE4_TAUS = (0.5, 0.2)
-_LUMINANCE = np.array(LUMINANCE_WEIGHTS, np.float32)
 
 
 def figure4(photos, taus):
@@ -164,15 +163,15 @@ def ceiling_figure(photos, restore, tau=0.5):
     for name, photo in photos.items():
         example = Simulation(tau_min=tau, tau_max=tau).apply(photo, name)
         restored = np.clip(restore(example.overexposed), 0, 1)
-        limit = float(np.quantile(restored @ _LUMINANCE, 0.999))
-        above = float((photo @ _LUMINANCE > limit).mean())
+        limit = float(np.quantile(luminance(restored), 0.999))
+        above = float((luminance(photo) > limit).mean())
         numbers[name] = {"ceiling": limit, "original_above": above}
         size = (photo.shape[1] * 3 // 2, photo.shape[0])
         panel = drawing.histogram(
             size,
             [
-                (photo @ _LUMINANCE, drawing.ORIGINAL, "original"),
-                (restored @ _LUMINANCE, drawing.OTHER, "restored"),
+                (luminance(photo), drawing.ORIGINAL, "original"),
+                (luminance(restored), drawing.OTHER, "restored"),
             ],
             ((limit, f"ceiling {limit:.2f}"),),
             (f"original above it: {100 * above:.1f} %", ""),
@@ -200,7 +199,7 @@ def darkest_and_brightest(photos, count):
         Two dictionaries: those whose bright end is lowest, and highest.
     """
     order = sorted(
-        photos, key=lambda name: np.quantile(photos[name] @ _LUMINANCE, 0.97)
+        photos, key=lambda name: np.quantile(luminance(photos[name]), 0.97)
     )
     return (
         {name: photos[name] for name in order[:count]},

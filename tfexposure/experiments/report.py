@@ -1,14 +1,8 @@
 """Results of experiments as Markdown."""
 
 from tfexposure import metrics
-from tfexposure.evaluation.table import (
-    describe_floor,
-    format_number,
-)
-from tfexposure.experiments.tables import (
-    EXTRA,
-    PUBLISHED,
-)
+from tfexposure.evaluation.table import describe_floor, format_number
+from tfexposure.experiments.tables import EXTRA, PUBLISHED
 
 _TITLES = {
     "luminance": "Luminance, %",

@@ -4,10 +4,7 @@ import itertools
 
 import numpy as np
 
-from tfexposure import (
-    evaluation,
-    metrics,
-)
+from tfexposure import evaluation, metrics
 from tfexposure.evaluation import statistics
 from tfexposure.evaluation.baselines import INVERSE_KNOWN
 from tfexposure.evaluation.example import read_photo

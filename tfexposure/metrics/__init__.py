@@ -29,10 +29,7 @@ from tfexposure.metrics.histogram import (
     histogram_similarity,
     split_half_similarity,
 )
-from tfexposure.metrics.inception import (
-    InceptionScore,
-    inception_score,
-)
+from tfexposure.metrics.inception import InceptionScore, inception_score
 
 __all__ = [
     "FEATURES",

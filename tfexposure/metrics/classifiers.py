@@ -12,10 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfexposure.errors import (
-    UserError,
-    import_extra,
-)
+from tfexposure.errors import UserError, import_extra
 
 INCEPTION_SCORE = "Inception Score"
 CLASSIFIER_SCORE = "classifier score"

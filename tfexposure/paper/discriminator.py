@@ -3,10 +3,7 @@
 import keras
 from keras import ops
 
-from tfexposure.layers import (
-    ConvBlock,
-    register,
-)
+from tfexposure.layers import ConvBlock, register
 
 # Field of view -> kernel sizes; every layer has stride 2.
 PRESETS = {

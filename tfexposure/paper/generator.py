@@ -3,11 +3,7 @@
 import keras
 from keras import ops
 
-from tfexposure.layers import (
-    ConvBlock,
-    pad_to_multiple,
-    register,
-)
+from tfexposure.layers import ConvBlock, pad_to_multiple, register
 
 # Field of view -> number of 3x3 convolutions per level (the rest of the two
 # are 1x1), number in the bottleneck, pooling size.

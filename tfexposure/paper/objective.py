@@ -2,14 +2,8 @@
 
 from keras import ops
 
-from tfexposure.losses import (
-    ADVERSARIAL,
-    content_loss,
-)
-from tfexposure.perceptual import (
-    perceptual_loss,
-    vgg19_features,
-)
+from tfexposure.losses import ADVERSARIAL, content_loss
+from tfexposure.perceptual import perceptual_loss, vgg19_features
 
 # Halfway between the logits of a real and of a fake patch.
 _BOUNDARY = {"least_squares": 0.5, "minimax": 0.0, "non_saturating": 0.0}

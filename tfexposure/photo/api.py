@@ -6,19 +6,9 @@ import pathlib
 
 import numpy as np
 
-from tfexposure.photo import (
-    batch,
-    inspection,
-    jobs,
-)
-from tfexposure.photo.correcting import (
-    Settings,
-    correct_photo,
-)
-from tfexposure.photo.io import (
-    colour,
-    orientation,
-)
+from tfexposure.photo import batch, inspection, jobs
+from tfexposure.photo.correcting import Settings, correct_photo
+from tfexposure.photo.io import colour, orientation
 from tfexposure.photo.io.decode import read_photo
 from tfexposure.photo.io.photo import Photo
 from tfexposure.photo.io.pixel_buffer import PixelBuffer

@@ -11,15 +11,9 @@ import time
 from tfexposure.errors import UserError
 from tfexposure.photo import jobs as photo_jobs
 from tfexposure.photo.correcting import correct_photo
-from tfexposure.photo.io import (
-    encode,
-    files,
-)
+from tfexposure.photo.io import encode, files
 from tfexposure.photo.io.decode import read_photo
-from tfexposure.photo.io.photo import (
-    Limits,
-    Photo,
-)
+from tfexposure.photo.io.photo import Limits, Photo
 from tfexposure.photo.results import (
     CORRECTED,
     FAILED,

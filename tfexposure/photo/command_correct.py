@@ -5,32 +5,14 @@ import os
 import pathlib
 import sys
 
-from tfexposure.errors import (
-    UsageError,
-    UserError,
-)
-from tfexposure.photo import (
-    batch,
-    jobs,
-    report,
-    results,
-)
-from tfexposure.photo.correcting import (
-    Settings,
-    correct_photo,
-)
+from tfexposure.errors import UsageError, UserError
+from tfexposure.photo import batch, jobs, report, results
+from tfexposure.photo.correcting import Settings, correct_photo
 from tfexposure.photo.io import files, formats
 from tfexposure.photo.io.decode import read_photo
-from tfexposure.photo.io.photo import (
-    MAX_BYTES,
-    MAX_PIXELS,
-    Limits,
-)
+from tfexposure.photo.io.photo import MAX_BYTES, MAX_PIXELS, Limits
 from tfexposure.photo.progress import Progress
-from tfexposure.runtime.opening import (
-    MODEL_KINDS,
-    open_model,
-)
+from tfexposure.runtime.opening import MODEL_KINDS, open_model
 
 _EPILOG = """\
 exit status: 0 if every photo was corrected, left as it is or skipped; 1 if

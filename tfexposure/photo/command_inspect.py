@@ -6,11 +6,7 @@ import pathlib
 import sys
 
 from tfexposure.errors import UserError
-from tfexposure.photo import (
-    api,
-    jobs,
-    overlay,
-)
+from tfexposure.photo import api, jobs, overlay
 from tfexposure.photo.command_correct import add_limits, check_side_file
 from tfexposure.photo.io.decode import read_photo
 from tfexposure.photo.io.photo import Limits

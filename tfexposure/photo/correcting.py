@@ -5,21 +5,11 @@ import functools
 
 import numpy as np
 
-from tfexposure.errors import (
-    UsageError,
-    UserError,
-)
+from tfexposure.errors import UsageError, UserError
 from tfexposure.photo import inspection
 from tfexposure.photo.io import colour
-from tfexposure.photo.io.pixel_buffer import (
-    STRIP_ROWS,
-    PixelBuffer,
-)
-from tfexposure.runtime import (
-    coefficient_grid,
-    thumbnails,
-    tiling,
-)
+from tfexposure.photo.io.pixel_buffer import STRIP_ROWS, PixelBuffer
+from tfexposure.runtime import coefficient_grid, thumbnails, tiling
 
 # Feathering of --highlights_only: clipped pixels grow by `_GROW`, then two
 # box means of radius `_SOFTEN` make a slope of that width around them.

@@ -6,11 +6,7 @@ import pathlib
 
 from tfexposure.errors import UserError
 from tfexposure.photo.io import formats
-from tfexposure.photo.results import (
-    FAILED,
-    SKIPPED,
-    Result,
-)
+from tfexposure.photo.results import FAILED, SKIPPED, Result
 
 _ADDED = "_corrected"
 

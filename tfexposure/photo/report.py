@@ -9,21 +9,9 @@ import threading
 import numpy as np
 from PIL import Image
 
-from tfexposure.photo import (
-    overlay,
-    results,
-)
-from tfexposure.photo.io import (
-    colour,
-    files,
-)
-from tfexposure.photo.report_page import (
-    CARD,
-    FOOT,
-    HEAD,
-    SLIDER,
-    STILL,
-)
+from tfexposure.photo import overlay, results
+from tfexposure.photo.io import colour, files
+from tfexposure.photo.report_page import CARD, FOOT, HEAD, SLIDER, STILL
 
 # Longer side of the pictures on the page, in pixels, and their quality:
 # about 200 kB a photo.

@@ -17,19 +17,20 @@ import math
 
 import numpy as np
 
+from tfexposure.imaging.clipping import clip_mask, white_mask
+from tfexposure.imaging.tone_curve import tone_curve
+from tfexposure.imaging.transfer_curves import GAMMA_2_2
+
 # The network sees at most so many pixels. It learnt from photos of a tenth;
 # from there to here its answers hardly change, and more only cost time.
 MAX_PIXELS = 1 << 20
 _LEVELS = 65535
 
 
-# Exponent of eq. (10), from light to display values.
-_GAMMA = 2.2
-
-
 def slopes_of_stops(stops, pieces):
     """The curve that undoes an overexposure by eq. (10), a straight line."""
-    return np.full(pieces, 2.0 ** (-stops / _GAMMA), np.float32)
+    gain = GAMMA_2_2.from_linear(2.0**-stops)
+    return np.full(pieces, gain, np.float32)
 
 
 def reduction(height, width):
@@ -88,9 +89,8 @@ class Curve:
     """
 
     def __init__(self, knots, slopes):
-        heights = np.cumsum([0, *(slopes * np.diff(knots))])
         levels = np.arange(_LEVELS + 1) / _LEVELS
-        self._table = np.interp(levels, knots, heights).astype(np.float32)
+        self._table = tone_curve(levels, slopes, knots).astype(np.float32)
 
     def __call__(self, image):
         """Applies it to floats in [0, 1] of any shape."""
@@ -131,7 +131,7 @@ class CoefficientGrid:
         """
         restored = self._curve(image)
         spec = self._spec
-        mask = _ramp(image, *spec.clip)
+        mask = clip_mask(image, spec.clip)
         rows, columns = np.nonzero(mask.any(axis=-1))
         if len(rows):
             toned = restored[rows, columns]
@@ -140,8 +140,7 @@ class CoefficientGrid:
             for channel in range(3):
                 mixed = mixed + part[..., channel] * toned[:, None, channel]
             restored[rows, columns] = toned + mask[rows, columns] * mixed
-        near_white = _ramp(image, spec.lift, spec.clip[1])
-        near_white *= near_white
+        near_white = white_mask(image, (spec.lift, spec.clip[1]))
         near_white *= self._lift_of(top, image.shape[:2])[..., None]
         restored += near_white
         return np.clip(restored, 0, 1, out=restored)
@@ -172,9 +171,3 @@ class CoefficientGrid:
         place = np.clip(place, 0, last).astype(np.float32)
         first = place.astype(np.intp)
         return first, np.minimum(first + 1, last), place - first
-
-
-def _ramp(image, low, high):
-    """0 up to `low`, 1 from `high` on."""
-    ramp = (image - np.float32(low)) * np.float32(1 / (high - low))
-    return np.clip(ramp, 0, 1, out=ramp)

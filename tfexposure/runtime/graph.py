@@ -7,14 +7,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfexposure.blind import (
-    KNOTS,
-    SHARE_FROM,
-    SHARE_TO,
-    THUMBNAIL_CHANNELS,
-    THUMBNAIL_SIZE,
-    BlindRestorer,
-)
+from tfexposure.blind import KNOTS, BlindRestorer
+from tfexposure.imaging.clipping import COUNT_RAMP
+from tfexposure.imaging.thumbnail import THUMBNAIL_CHANNELS, THUMBNAIL_SIZE
 from tfexposure.paper.field_of_view import tile_halo
 from tfexposure.paper.generator import UNetGenerator
 from tfexposure.runtime.coefficient_grid import GridSpec
@@ -119,7 +114,7 @@ def _blind(restorer):
         encode_photo=restorer.encode_photo,
         affine_coefficients=restorer.affine_coefficients,
         grid_spec=GridSpec(tuple(KNOTS), tuple(restorer.clip), restorer.lift),
-        clip_share=(SHARE_FROM, SHARE_TO),
+        clip_share=COUNT_RAMP,
     )
 
 

@@ -3,20 +3,14 @@
 import functools
 import os
 
-from tfexposure.errors import (
-    UserError,
-    import_extra,
-)
+from tfexposure.errors import UserError, import_extra
 from tfexposure.runtime.manifest import (
     grid_spec_of,
     read_manifest,
     take_manifest,
 )
 from tfexposure.runtime.model import Model
-from tfexposure.runtime.quantization import (
-    dequantize,
-    quantize,
-)
+from tfexposure.runtime.quantization import dequantize, quantize
 from tfexposure.runtime.signatures import (
     DEFAULT,
     check_default,

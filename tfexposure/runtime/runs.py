@@ -4,12 +4,12 @@ import dataclasses
 from pathlib import Path
 
 import keras
-import tensorflow as tf
 
 from tfexposure.blind import BlindRestorer
 from tfexposure.config import RunDir
 from tfexposure.errors import UserError
 from tfexposure.paper.generator import UNetGenerator
+from tfexposure.weights import read_weights
 
 WEIGHTS = ("averaged", "live")
 SHIPPED = "shipped"
@@ -68,26 +68,26 @@ def load_run(
     config = run.read_config()
     if not config.train.ema:
         weights = "live"
-    path = _checkpoint(run.checkpoints, step)
+    if config.task != "paper":
+        raise UserError(
+            f"{run.config_path}: a run of task={config.task}, not of the "
+            "paper's GAN"
+        )
+    step = _find_step(run.checkpoints, step)
+    path = run.checkpoints / f"ckpt-{step}.npz"
     generator = UNetGenerator(
         **dataclasses.asdict(config.generator), dtype="float32"
     )
     generator.build((None, None, None, 3))
-    done = tf.Variable(0, dtype=tf.int64)
-    field = "generator" if weights == "live" else "averaged"
-    variables = [variable.value for variable in generator.weights]
-    checkpoint = tf.train.Checkpoint(**{field: variables, "step": done})
+    prefix = "generator/" if weights == "live" else "averaged/"
     try:
-        status = checkpoint.read(path)
-        status.assert_existing_objects_matched()
-        # Optimisers and the other network stay where they are.
-        status.expect_partial()
-    except (tf.errors.OpError, AssertionError, ValueError) as error:
+        read_weights(generator, path, prefix)
+    except UserError as error:
         raise UserError(
             f"{path}: does not hold the generator that "
             f"{run.config_path} describes ({_first_line(error)})"
         ) from error
-    return LoadedRun(generator, config.to_dict(), int(done.numpy()), weights)
+    return LoadedRun(generator, config.to_dict(), step, weights)
 
 
 def load_natural(path) -> LoadedRun:
@@ -120,15 +120,15 @@ def load_natural(path) -> LoadedRun:
     return LoadedRun(generator, config, None, path.name)
 
 
-def _checkpoint(folder, step):
-    # By their files: the folder's index may be missing or torn.
+def _find_step(folder, step):
+    """Returns the step of the checkpoint to take: `step`, or the newest."""
     steps = sorted(
         int(path.stem.split("-")[1])
-        for path in folder.glob("ckpt-*.index")
+        for path in folder.glob("ckpt-*.npz")
         if path.stem.split("-")[1].isdigit()
     )
     if not steps:
-        raise UserError(f"{folder}: no checkpoint (ckpt-<step>.index) there")
+        raise UserError(f"{folder}: no checkpoint (ckpt-<step>.npz) there")
     if step is None:
         step = steps[-1]
     if step not in steps:
@@ -136,7 +136,7 @@ def _checkpoint(folder, step):
         raise UserError(
             f"{folder}: no checkpoint of step {step}; there are {listed}"
         )
-    return str(folder / f"ckpt-{step}")
+    return step
 
 
 def _first_line(error):

@@ -4,10 +4,7 @@ import os
 
 from tfexposure.errors import UserError
 from tfexposure.quiet import import_tensorflow
-from tfexposure.runtime.manifest import (
-    read_manifest,
-    take_manifest,
-)
+from tfexposure.runtime.manifest import read_manifest, take_manifest
 from tfexposure.runtime.model import Model
 from tfexposure.runtime.signatures import (
     DEFAULT,

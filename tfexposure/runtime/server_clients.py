@@ -8,10 +8,7 @@ tensorflow-serving-api, and with them TensorFlow.
 import base64
 import json
 
-from tfexposure.errors import (
-    UserError,
-    import_extra,
-)
+from tfexposure.errors import UserError, import_extra
 
 SIGNATURE = "serving_bytes"
 INPUT, OUTPUT = "image_bytes", "restored_bytes"

@@ -8,11 +8,7 @@ import numpy as np
 from tfexposure.quiet import quiet_tensorflow
 from tfexposure.runtime.keras_model import KerasModel
 from tfexposure.runtime.manifest import make_manifest
-from tfexposure.serving import (
-    lite_checks,
-    scoring,
-    tflite,
-)
+from tfexposure.serving import lite_checks, scoring, tflite
 
 
 class Examples:

@@ -9,10 +9,7 @@ import tensorflow as tf
 from tfexposure.errors import UserError
 from tfexposure.runtime.graph_tiles import restore_whole
 from tfexposure.runtime.keras_model import KerasModel
-from tfexposure.runtime.manifest import (
-    add_manifest,
-    make_manifest,
-)
+from tfexposure.runtime.manifest import add_manifest, make_manifest
 from tfexposure.serving import image_codec
 from tfexposure.serving.warmup import write_warmup
 from tfexposure.storage import to_json

@@ -1,45 +1,43 @@
-"""Checkpoints that survive crashes, full disks and broken files."""
+"""Checkpoints that survive crashes, full disks and broken files.
 
+A checkpoint is one `.npz` of named arrays, `ckpt-<step>.npz`, the same from
+every backend; its CRCs tell a broken one.
+"""
+
+import io
 import re
-import shutil
-import tempfile
+import zipfile
 from pathlib import Path
 
-import tensorflow as tf
+import numpy as np
 from absl import logging
 
 from tfexposure.errors import UserError
+from tfexposure.storage import write_atomically
+
+# What NumPy raises for files that are torn, broken or of something else.
+_BROKEN = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
 
 
 class Checkpoints:
     """The numbered checkpoints of a `TrainState` in one folder.
 
-    Under several workers each has to call `save`, since all take part in
-    reading the variables; only the chief's files are kept.
-
     Args:
         state: `TrainState`.
         folder: where checkpoints lie.
         keep: int, number of newest ones kept.
-        chief: bool, whether this process's files are the ones that count.
+        chief: bool, whether this process writes; all read.
     """
 
     def __init__(self, state, folder, keep, chief=True):
         self.folder = Path(folder)
-        self._scratch = None
-        target = self.folder
+        self._state = state
+        self._keep = keep
+        self._chief = chief
         if chief:
             # Left by a run that was killed while it wrote.
-            for orphan in self.folder.glob("ckpt-*_temp"):
-                shutil.rmtree(orphan, ignore_errors=True)
-        else:
-            self._scratch = tempfile.TemporaryDirectory()
-            target = Path(self._scratch.name)
-        self._state = state
-        self._checkpoint = state.checkpoint()
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint, str(target), max_to_keep=keep
-        )
+            for orphan in self.folder.glob(".ckpt-*.tmp"):
+                orphan.unlink()
 
     def restore(self):
         """Restores the newest checkpoint that can be read.
@@ -51,12 +49,15 @@ class Checkpoints:
             UserError: if there are checkpoints but none can be read.
         """
         paths = existing_checkpoints(self.folder)
+        if not paths and list(self.folder.glob("ckpt-*.index")):
+            raise UserError(
+                f"{self.folder}: checkpoints of an earlier version, which this "
+                "one cannot read. Name another --run_dir"
+            )
         for path in reversed(paths):
             try:
-                status = self._checkpoint.restore(path)
-                status.assert_existing_objects_matched()
-                status.assert_consumed()
-            except Exception as error:  # TensorFlow's readers raise all kinds
+                self._assign(_read(path))
+            except _BROKEN as error:
                 cause = error
                 reason = (str(error) or type(error).__name__).splitlines()[0]
                 logging.warning(
@@ -69,7 +70,7 @@ class Checkpoints:
         if paths:
             raise UserError(
                 f"none of the {len(paths)} checkpoints in {self.folder} can "
-                "be read"
+                f"be read ({str(cause).splitlines()[0]})"
             ) from cause
         return None
 
@@ -79,31 +80,54 @@ class Checkpoints:
         Raises:
             UserError: if it cannot be written; older ones are left alone.
         """
+        if not self._chief:
+            return None
+        arrays = {
+            name: np.asarray(variable.numpy())
+            for name, variable in self._state.variables().items()
+        }
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)
+        path = self.folder / f"ckpt-{int(arrays['step'])}.npz"
         try:
-            return self._manager.save(
-                checkpoint_number=int(self._state.step.numpy())
-            )
-        except (tf.errors.OpError, OSError) as error:
-            reason = _without_node(str(error).splitlines()[0])
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, buffer.getbuffer())
+            for old in existing_checkpoints(self.folder)[: -self._keep]:
+                Path(old).unlink()
+        except OSError as error:
             raise UserError(
-                f"could not save a checkpoint to {self.folder}: {reason}. "
-                "Older checkpoints are intact."
+                f"could not save a checkpoint to {self.folder}: "
+                f"{error.strerror or error}. Older checkpoints are intact."
             ) from error
+        return str(path)
+
+    def _assign(self, arrays):
+        """Assigns all arrays, or raises ValueError before the first."""
+        variables = self._state.variables()
+        if odd := sorted(variables.keys() ^ arrays.keys()):
+            raise ValueError(
+                f"{len(odd)} arrays are missing or unknown, such as {odd[0]}"
+            )
+        for name, variable in variables.items():
+            if arrays[name].shape != tuple(variable.shape):
+                raise ValueError(
+                    f"{name} has shape {arrays[name].shape}, expected "
+                    f"{tuple(variable.shape)}"
+                )
+        for name, variable in variables.items():
+            variable.assign(arrays[name])
 
 
-def _without_node(message):
-    """Strips the names of TensorFlow's operations around a message."""
-    return re.sub(r"^{{.*?}} *| *\[Op:\w+\]$", "", message)
+def _read(path):
+    with np.load(path) as file:
+        return {name: file[name] for name in file}
 
 
 def existing_checkpoints(folder):
-    """Lists the complete checkpoints of a folder, oldest first, as prefixes.
-
-    Found by their files rather than by the folder's `checkpoint` index, which
-    may itself be missing or torn.
-    """
-    prefixes = [
-        path.with_suffix("") for path in Path(folder).glob("ckpt-*.index")
+    """Lists the complete checkpoints of a folder, oldest first, as paths."""
+    found = [
+        (int(match[1]), str(path))
+        for path in Path(folder).glob("ckpt-*.npz")
+        if (match := re.fullmatch(r"ckpt-(\d+)\.npz", path.name))
     ]
-    prefixes.sort(key=lambda path: int(path.name.split("-")[1]))
-    return [str(prefix) for prefix in prefixes]
+    return [path for _, path in sorted(found)]

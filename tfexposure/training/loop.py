@@ -1,41 +1,27 @@
-"""The training loop, on one device, several, or several machines."""
+"""The training loop: any task, any backend."""
 
+import dataclasses
 import errno
+import itertools
 import json
 import os
-import re
+import time
 
-import tensorflow as tf
-
-from tfexposure.config import (
-    RunDir,
-)
-from tfexposure.data.pipeline import training_stream
-from tfexposure.data.sources import (
-    FilePhotos,
-    open_photos,
-    unreadable,
-)
-from tfexposure.errors import (
-    Interrupted,
-    UserError,
-)
-from tfexposure.layers import seed_noise
-from tfexposure.paper.objective import load_features
+from tfexposure.config import RunDir
+from tfexposure.data import packed
+from tfexposure.data.packed import ArrayPhotos, Batches
+from tfexposure.errors import Interrupted, UserError
 from tfexposure.storage import write_atomically
+from tfexposure.training import validation
 from tfexposure.training.checkpoints import Checkpoints
 from tfexposure.training.monitor import Monitor
-from tfexposure.training.record import write_record
+from tfexposure.training.record import describe, write_record
 from tfexposure.training.state import create_state
-from tfexposure.training.step import make_train_step
-from tfexposure.training.stopping import Signals
-from tfexposure.training.strategies import is_chief
+from tfexposure.training.stopping import Budget, Signals
 from tfexposure.training.validation import Validation
 
 BAD_BATCHES = "bad_batches.json"
 _GRID_PHOTOS = 4
-# What a worker sees when another one is gone.
-_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError)
 # Why a disk takes no more, in the words that h5py and TensorFlow keep.
 _FULL = tuple(
     os.strerror(number)
@@ -43,13 +29,13 @@ _FULL = tuple(
 )
 
 
-def train(config, run_dir, strategy):
+def train(config, run_dir, backend):
     """Trains until `config.train.steps`, or on from where the run stood.
 
     Args:
         config: `Config`, validated.
         run_dir: path of the run's folder; made if it does not exist.
-        strategy: tf.distribute.Strategy.
+        backend: of `backends.open_backend`.
 
     Returns:
         `TrainState` at the end.
@@ -61,8 +47,8 @@ def train(config, run_dir, strategy):
         Interrupted: after SIGTERM or SIGINT; the state was saved.
     """
     try:
-        return _train(config, RunDir(run_dir), strategy)
-    except (OSError, tf.errors.OpError) as error:
+        return _train(config, RunDir(run_dir), backend)
+    except (OSError, *backend.errors) as error:
         reason = next((why for why in _FULL if why in str(error)), None)
         if not reason:
             raise
@@ -70,50 +56,47 @@ def train(config, run_dir, strategy):
             f"could not write to {run_dir}: {reason}. The same command goes "
             "on from the newest checkpoint."
         ) from error
+    finally:
+        backend.close()
 
 
-def _train(config, run_dir, strategy):
+def _train(config, run_dir, backend):
     train = config.train
-    chief = is_chief(strategy)
+    budget = Budget(train.minutes)
     # All that can be wrong with the input comes to light before any training.
-    _check(config, strategy)
-    data = config.data
-    photos = open_photos(
-        data.source, data.split, data.max_unreadable, data.cache
-    )
-    validation = Validation.open(config)
-    with strategy.scope():
-        features = load_features(config.loss)
-        state = create_state(config)
-    step_function = make_train_step(config, state, strategy, features)
-    if chief:
+    _check(config, backend)
+    with backend.scope():
+        state = create_state(config, backend.shares)
+    photos = _open_photos(config, backend, state.task)
+    valid, valid_data = _open_validation(config, backend, state.task)
+    if backend.chief:
         run_dir.write_config(config)
     checkpoints = Checkpoints(
-        state, run_dir.checkpoints, train.keep_checkpoints, chief
+        state, run_dir.checkpoints, train.keep_checkpoints, backend.chief
     )
     restored = checkpoints.restore()
     start = int(state.step.numpy())
-    seed_noise(state.generator, train.seed, start)
-    if chief:
-        write_record(
-            run_dir, photos, validation and validation.photos, strategy, start
-        )
+    if backend.chief:
+        data = {"train": describe(photos)}
+        if valid:
+            data["validation"] = valid_data
+        write_record(run_dir, data, backend, start)
         where = f"resumed at step {start}" if restored else "new run"
+        sizes = (f"{n.count_params():,}" for n in state.networks.values())
         print(
-            f"{run_dir.path}: {where}; "
-            f"{strategy.num_replicas_in_sync} replica(s), "
-            f"{state.generator.count_params():,} + "
-            f"{state.discriminator.count_params():,} parameters, "
+            f"{run_dir.path}: {where}; {backend.replicas} replica(s), "
+            f"{' + '.join(sizes)} parameters, "
             f"{photos.count} photos from {photos.source}",
             flush=True,
         )
-    monitor = Monitor(run_dir, config, start, chief)
-    run = _Run(config, run_dir, state, photos, checkpoints, monitor)
-    run.validation = validation if chief else None
+    monitor = Monitor(run_dir, config, start, backend)
+    run = _Run(config, run_dir, backend, state, photos, checkpoints, monitor)
+    run.validation = valid
     if start < train.steps:
-        batches = iter(_distributed(photos, config, strategy, start))
-        with Signals(strategy) as signals:
-            run.go_on(step_function, batches, start, signals)
+        step_function = backend.make_step(config, state)
+        batches = backend.batches(photos, config, state.task, start)
+        with Signals() as signals:
+            run.go_on(step_function, batches, start, signals, budget)
     monitor.close()
     return state
 
@@ -121,65 +104,105 @@ def _train(config, run_dir, strategy):
 class _Run:
     """The loop and what falls due in it."""
 
-    def __init__(self, config, run_dir, state, photos, checkpoints, monitor):
+    def __init__(
+        self, config, run_dir, backend, state, photos, checkpoints, monitor
+    ):
         self.config = config
         self.run_dir = run_dir
+        self.backend = backend
         self.state = state
         self.photos = photos
         self.checkpoints = checkpoints
         self.monitor = monitor
         self.validation = None
+        self.predict = backend.predict(state.averaged)
 
-    def go_on(self, step_function, batches, step, signals):
-        train = self.config.train
+    def go_on(self, step_function, batches, step, signals, budget):
+        train, backend = self.config.train, self.backend
         grid = self._grid()
         first = True
         while step < train.steps:
+            began = time.monotonic()
             try:
                 results = step_function(batches)
-            except tf.errors.OpError as error:
-                self._explain(error, signals)
+            except backend.errors as error:
+                names = self._names(step, step + train.steps_per_call + 16)
+                backend.explain(error, self.photos, lambda n=names: n)
                 raise
-            before, step = step, int(self.state.step.numpy())
-            stopped = signals.should_stop()
-            last = stopped or step >= train.steps
+            before, step = step, step + train.steps_per_call
+            stopped = backend.any(signals.received is not None)
+            spent = budget.minutes and backend.any(budget.spent())
+            last = stopped or spent or step >= train.steps
 
             def due(every, before=before, step=step, last=last):
                 return last or before // every < step // every
 
-            if due(min(train.log_every, train.max_bad_steps)):
+            checking = due(min(train.log_every, train.max_bad_steps))
+            if any(map(due, self._intervals())) or checking:
+                backend.publish(step_function)
+            if checking:
                 self._check_finite(step)
             if due(train.log_every):
-                self.monitor.progress(self.state, results, step)
+                self.monitor.progress(
+                    self.state,
+                    results,
+                    step,
+                    getattr(step_function, "flops", None),
+                )
             elif first:
                 # Compilation is not part of the training's pace.
                 self.monitor.restart_clock(step)
+            if not first:
+                budget.measure("step", time.monotonic() - began)
             first = False
             if due(train.checkpoint_every):
                 # Before pictures and metrics, which take time and may fail.
-                self.checkpoints.save()
-                self.monitor.flush()
+                with _Measured(budget, "save"):
+                    self.checkpoints.save()
+                    self.monitor.flush()
             if stopped:
                 raise Interrupted(
                     f"{signals.received or 'signal to another worker'} after "
                     f"step {step}; saved. The same command goes on from here."
                 )
             if due(train.sample_every):
-                self.monitor.samples(self.state.averaged, grid, step)
+                with _Measured(budget, "samples"):
+                    self.monitor.samples(self.predict, grid, step)
             if self.validation and due(train.validate_every):
-                metrics = self.validation.run(
-                    self.state.averaged, self.run_dir, step
-                )
+                with _Measured(budget, "validation"):
+                    metrics = self.validation.run(
+                        self.state.averaged, self.predict, self.run_dir, step
+                    )
                 self.monitor.validated(metrics, step)
+            if spent:
+                self._say(
+                    f"{train.minutes:g} minutes are over: stopped at", step
+                )
+                return
+
+    def _intervals(self):
+        train = self.config.train
+        return (
+            train.log_every,
+            train.checkpoint_every,
+            train.sample_every,
+            train.validate_every,
+        )
+
+    def _say(self, words, step):
+        if self.backend.chief:
+            print(
+                f"{words} step {step}; saved. The same command goes on from "
+                "here.",
+                flush=True,
+            )
 
     def _grid(self):
         """Fixed photos to look at: of the validation, if there are any."""
         if self.validation:
             return self.validation.grid(_GRID_PHOTOS)
-        data, seed = self.config.data, self.config.train.seed
-        return next(
-            iter(training_stream(self.photos, data, seed, _GRID_PHOTOS))
-        )
+        stream = _pairs(self.photos, self.config, self.backend, self.state.task)
+        return next(iter(stream(_GRID_PHOTOS, self.config.train.seed)))
 
     def _names(self, first, last):
         """Names of the photos of the steps from `first` to before `last`."""
@@ -205,56 +228,92 @@ class _Run:
             f"these steps are listed in {path}"
         )
 
-    def _explain(self, error, signals):
-        """Raises a UserError if something outside made the step fail."""
-        if signals.several_workers and isinstance(error, _LOST):
-            lost = re.search(r"from (/job:\w+/\S*task:\d+)", error.message)
-            raise UserError(
-                f"lost another worker{', ' + lost[1] if lost else ''}. "
-                "Restart the same command on every worker: the run goes on "
-                "from its newest checkpoint."
-            ) from error
-        if not isinstance(self.photos, FilePhotos):
-            return
-        step = int(self.state.step.numpy())
-        ahead = step + self.config.train.steps_per_call + 16
-        bad = unreadable(sorted(set(self._names(step, ahead))))
-        if bad:
-            named = "\n".join(f"{file}: {why}" for file, why in bad.items())
-            raise UserError(
-                f"photos have become unreadable, after step {step}:\n{named}"
-            ) from error
+
+class _Measured:
+    """Tells a budget how long its block took."""
+
+    def __init__(self, budget, name):
+        self._budget, self._name = budget, name
+
+    def __enter__(self):
+        self._began = time.monotonic()
+
+    def __exit__(self, *_):
+        self._budget.measure(self._name, time.monotonic() - self._began)
 
 
-def _distributed(photos, config, strategy, start):
-    size = config.train.global_batch_size
+def _in_memory(config, backend, source):
+    """Tells whether photos are read into memory and cut by NumPy."""
+    return (
+        config.task == "blind"
+        or backend.name == "jax"
+        or packed.is_packed(source)
+    )
 
-    def stream(context):
-        # One stream per process, in batches of one replica, which are dealt
-        # to the process's replicas in turn.
-        share = size // context.num_input_pipelines
-        return training_stream(
-            photos,
-            config.data,
-            config.train.seed,
-            context.get_per_replica_batch_size(size),
-            start,
-            step_size=size,
-            share=share,
-            offset=share * context.input_pipeline_id,
+
+def _open_photos(config, backend, task):
+    data = config.data
+    if _in_memory(config, backend, data.source):
+        return ArrayPhotos.open(
+            data.source, "train", task.short_side, data.max_unreadable
         )
+    from tfexposure.data.sources import open_photos
 
-    return strategy.distribute_datasets_from_function(stream)
+    return open_photos(data.source, data.split, data.max_unreadable, data.cache)
 
 
-def _check(config, strategy):
+def _open_validation(config, backend, task):
+    """Returns the chief's `Validation` and what its photos are, or None."""
+    data, source = config.data, config.data.validation_source
+    if not source or not backend.chief:
+        return None, None
+    if packed.is_packed(source):
+        about = packed.describe(source)
+        sets = validation.load_sets(source)
+    else:
+        if _in_memory(config, backend, source):
+            photos = ArrayPhotos.open(
+                source,
+                short_side=task.short_side,
+                max_unreadable=data.max_unreadable,
+            )
+        else:
+            from tfexposure.data.sources import open_photos
+
+            photos = open_photos(source, data.split, data.max_unreadable)
+        stream = _pairs(photos, config, backend, task)
+        # Seed 0 whatever the run's: runs are compared on the same crops.
+        sets = validation.crop_sets(lambda size: stream(size, 0), photos)
+        about = describe(photos)
+    return Validation(sets, config.train.best_metric, task.product), about
+
+
+def _pairs(photos, config, backend, task):
+    """Returns a function (batch size, seed) -> endless batches of pairs."""
+    if isinstance(photos, ArrayPhotos):
+        prepare = backend.prepare(task)
+
+        def stream(size, seed):
+            made = Batches(photos, task.example, size, seed, 1)
+            return (prepare(made.make(step)) for step in itertools.count())
+
+        return stream
+
+    from tfexposure.data.pipeline import training_stream
+
+    data = dataclasses.replace(config.data, flip=False, service="")
+    return lambda size, seed: training_stream(photos, data, seed, size)
+
+
+def _check(config, backend):
     train = config.train
-    replicas = strategy.num_replicas_in_sync
-    if train.global_batch_size % replicas:
+    if train.global_batch_size % backend.replicas:
         raise UserError(
             f"train.global_batch_size={train.global_batch_size} must be a "
-            f"multiple of the {replicas} replicas"
+            f"multiple of the {backend.replicas} replicas"
         )
+    if not config.data.source:
+        raise UserError("data.source names no photos to train on")
     if train.deterministic and config.data.service:
         raise UserError(
             "train.deterministic and data.service exclude each other: a "

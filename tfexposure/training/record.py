@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import keras
-import tensorflow as tf
 from absl import logging
 
 import tfexposure
@@ -18,7 +17,7 @@ from tfexposure.storage import write_atomically
 FILE_NAME = "run.json"
 
 
-def write_record(run_dir, photos, validation_photos, strategy, step):
+def write_record(run_dir, data, backend, step):
     """Adds this start of the run to its record.
 
     The record is `{"starts": [...]}`, one entry per start: time, step,
@@ -28,16 +27,13 @@ def write_record(run_dir, photos, validation_photos, strategy, step):
 
     Args:
         run_dir: `RunDir`.
-        photos: the training photos.
-        validation_photos: the validation photos, or None.
-        strategy: tf.distribute.Strategy.
+        data: dict from `train` and, if there are any, `validation` to what
+            `describe` says of the photos.
+        backend: the backend; see `backends`.
         step: int, steps done before this start.
     """
     path = run_dir.path / FILE_NAME
     starts = _read(path)
-    data = {"train": _describe(photos)}
-    if validation_photos:
-        data["validation"] = _describe(validation_photos)
     if starts and starts[0]["data"] != data:
         logging.warning(
             "the photos have changed since this run began: %s, now %s",
@@ -54,17 +50,15 @@ def write_record(run_dir, photos, validation_photos, strategy, step):
             "versions": {
                 "tfexposure": tfexposure.__version__,
                 "python": platform.python_version(),
-                "tensorflow": tf.__version__,
                 "keras": keras.__version__,
+                **backend.versions(),
             },
             "commit": _commit(),
             "host": socket.gethostname(),
             "platform": platform.platform(),
-            "strategy": type(strategy).__name__,
-            "replicas": strategy.num_replicas_in_sync,
-            "devices": [
-                device.name for device in tf.config.list_logical_devices()
-            ],
+            "strategy": backend.name,
+            "replicas": backend.replicas,
+            "devices": backend.devices(),
             "data": data,
         }
     )
@@ -81,7 +75,8 @@ def _read(path):
         return []
 
 
-def _describe(photos):
+def describe(photos):
+    """Returns source, count and fingerprint of photos, as a dict."""
     return {
         "source": photos.source,
         "count": photos.count,

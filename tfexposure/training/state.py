@@ -1,21 +1,21 @@
-"""What training changes: the networks, their optimisers, and a few counters."""
+"""What training changes: the networks, their optimisers, and a few counters.
+
+All of it is Keras variables, so that both backends hold, save and restore the
+same thing under the same names.
+"""
 
 import dataclasses
 
 import keras
-import tensorflow as tf
+from keras import ops
 
-from tfexposure.layers import seed_noise
-from tfexposure.paper.discriminator import PatchDiscriminator
-from tfexposure.paper.generator import UNetGenerator
+from tfexposure.layers import spectral_norms
+from tfexposure.training.task import Task
+from tfexposure.training.tasks import make_task
+from tfexposure.weights import named_weights
 
-_POLICIES = {
-    "float32": "float32",
-    "bfloat16": "mixed_bfloat16",
-    "float16": "mixed_float16",
-    # Not offered by the configuration: for exact comparisons.
-    "float64": "float64",
-}
+# After this many good steps a float16 run doubles its loss scale.
+GOOD_STEPS = 2000
 
 
 @dataclasses.dataclass
@@ -23,154 +23,157 @@ class TrainState:
     """Exactly what a checkpoint holds.
 
     Attributes:
-        generator: `UNetGenerator`.
-        averaged: the same network with exponentially averaged weights.
-        discriminator: `PatchDiscriminator`.
-        generator_optimizer: keras.optimizers.Adam, built.
-        discriminator_optimizer: keras.optimizers.Adam, built.
-        step: int64 variable, steps done, undone ones included.
-        bad_steps: int64 variable, steps undone for NaN or Inf in a row.
-        undone_steps: int64 variable, all steps that were undone.
-        loss_scale: float32 variable, by which losses are multiplied before
-            they are differentiated; 1 except in float16.
-        good_steps: int64 variable, steps since the loss scale changed.
+        task: `Task`: networks, optimisers and averaged weights.
+        step: steps done, undone ones included.
+        bad_steps: steps undone for NaN or Inf in a row.
+        undone_steps: all steps that were undone.
+        loss_scale: by which losses are multiplied before they are
+            differentiated; 1 except in float16.
+        good_steps: steps since the loss scale changed.
     """
 
-    generator: keras.Model
-    averaged: keras.Model
-    discriminator: keras.Model
-    generator_optimizer: keras.optimizers.Optimizer
-    discriminator_optimizer: keras.optimizers.Optimizer
-    step: tf.Variable
-    bad_steps: tf.Variable
-    undone_steps: tf.Variable
-    loss_scale: tf.Variable
-    good_steps: tf.Variable
+    task: Task
+    step: keras.Variable
+    bad_steps: keras.Variable
+    undone_steps: keras.Variable
+    loss_scale: keras.Variable
+    good_steps: keras.Variable
 
-    def checkpoint(self):
-        """Returns the tf.train.Checkpoint of everything here."""
-        return tf.train.Checkpoint(
-            **{name: _checkpointed(value) for name, value in vars(self).items()}
-        )
+    @property
+    def averaged(self):
+        """The product with exponentially averaged weights."""
+        return self.task.averaged
+
+    @property
+    def networks(self):
+        """Name -> network that is trained."""
+        return self.task.networks
+
+    def variables(self):
+        """Returns name -> keras.Variable of all that the next step needs."""
+        found = {}
+        for name, network in (
+            *self.networks.items(),
+            ("averaged", self.averaged),
+        ):
+            for key, variable in network_variables(network).items():
+                found[f"{name}/{key}"] = variable
+        for name, optimizer in self.task.optimizers.items():
+            named = optimizer_variables(optimizer, self.networks[name])
+            for key, variable in named.items():
+                found[f"{name}_optimizer/{key}"] = variable
+        return found | self.counters()
+
+    def counters(self):
+        """Returns name -> keras.Variable of the counters."""
+        return {
+            name: value for name, value in vars(self).items() if name != "task"
+        }
+
+    def average(self, momentum):
+        """Moves the averaged weights towards the live ones.
+
+        Args:
+            momentum: float, `train.ema`.
+        """
+        step = ops.cast(self.step.value, "float32")
+        # A young average forgets its start quickly.
+        momentum = ops.minimum(momentum, (1 + step) / (10 + step))
+        spectral = {
+            id(variable)
+            for layer in spectral_norms(self.averaged)
+            for variable in (layer.u, layer.v)
+        }
+        live_weights = self.networks[self.task.product].weights
+        for average, live in zip(
+            self.averaged.weights, live_weights, strict=True
+        ):
+            # The vectors of spectral norms iterate on the averaged kernels.
+            if id(average) not in spectral:
+                rest = ops.cast(1 - momentum, average.dtype)
+                average.assign_add(rest * (live.value - average.value))
+
+    def count(self, finite, scaled):
+        """Counts a step; halves or doubles the loss scale.
+
+        Args:
+            finite: bool scalar tensor, whether the step was not undone.
+            scaled: bool, whether losses are scaled (float16).
+        """
+        undone = ops.cast(ops.logical_not(finite), self.step.dtype)
+        self.bad_steps.assign((self.bad_steps.value + undone) * undone)
+        self.undone_steps.assign(self.undone_steps.value + undone)
+        self.step.assign(self.step.value + 1)
+        if not scaled:
+            return
+        good = self.good_steps.value + 1
+        grow = ops.logical_and(finite, good >= GOOD_STEPS)
+        scale = self.loss_scale.value
+        scale = ops.where(finite, scale, ops.maximum(scale / 2, 1.0))
+        self.loss_scale.assign(ops.where(grow, scale * 2, scale))
+        kept = ops.logical_and(finite, ops.logical_not(grow))
+        self.good_steps.assign(ops.where(kept, good, ops.zeros_like(good)))
 
 
-def _checkpointed(value):
-    """Lists a network's or optimiser's variables, in order.
+def create_state(config, replicas=1):
+    """Builds the task of a config, at step 0.
 
-    tf.train.Checkpoint would not see them through Keras objects: it does not
-    follow lists of layers.
-    """
-    if isinstance(value, keras.Model):
-        return [variable.value for variable in value.weights]
-    if isinstance(value, keras.optimizers.Optimizer):
-        return [variable.value for variable in value.variables]
-    return value
-
-
-def create_state(config):
-    """Builds networks and optimisers; call it in the strategy's scope.
+    Under tf.distribute, call it in the strategy's scope.
 
     Args:
         config: `Config`.
+        replicas: see `make_task`.
 
     Returns:
-        `TrainState` at step 0.
+        `TrainState`.
     """
-    train = config.train
-    keras.utils.set_random_seed(train.seed)
-    policy = keras.DTypePolicy(_POLICIES[train.precision])
-    generator, averaged = (
-        UNetGenerator(**dataclasses.asdict(config.generator), dtype=policy)
-        for _ in range(2)
-    )
-    discriminator = PatchDiscriminator(
-        **dataclasses.asdict(config.discriminator), dtype=policy
-    )
-    photo = (None, None, None, 3)
-    generator.build(photo)
-    averaged.build(photo)
-    averaged.set_weights(generator.get_weights())
-    discriminator.build([photo, photo])
-    seed_noise(generator, train.seed)
-    generator_optimizer = _adam(train)
-    discriminator_optimizer = _adam(train)
-    generator_optimizer.build(generator.trainable_variables)
-    discriminator_optimizer.build(discriminator.trainable_variables)
+    task = make_task(config, replicas)
 
-    def counter(value, dtype):
+    def counter(value, dtype="int"):
         # One copy decides for all replicas.
-        return tf.Variable(
+        return keras.Variable(
             value,
             trainable=False,
             dtype=dtype,
-            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+            autocast=False,
+            aggregation="only_first_replica",
         )
 
     return TrainState(
-        generator=generator,
-        averaged=averaged,
-        discriminator=discriminator,
-        generator_optimizer=generator_optimizer,
-        discriminator_optimizer=discriminator_optimizer,
-        step=counter(0, tf.int64),
-        bad_steps=counter(0, tf.int64),
-        undone_steps=counter(0, tf.int64),
+        task=task,
+        step=counter(0),
+        bad_steps=counter(0),
+        undone_steps=counter(0),
         loss_scale=counter(
-            2.0**15 if train.precision == "float16" else 1.0, tf.float32
+            2.0**15 if config.train.precision == "float16" else 1.0, "float32"
         ),
-        good_steps=counter(0, tf.int64),
+        good_steps=counter(0),
     )
 
 
-def learning_rate(train):
-    """Returns the learning rate or its Keras schedule, in steps.
+def network_variables(network):
+    """Returns name -> keras.Variable: weights, then `seed.0`, `seed.1`, ...
 
-    Args:
-        train: `TrainConfig`.
+    The seeds of noise and dropout are no weights to Keras, which leaves them
+    out of what it saves.
     """
-    half = train.steps // 2
-    if train.schedule == "linear":
-        return _HoldThen(
-            keras.optimizers.schedules.PolynomialDecay(
-                train.learning_rate, train.steps - half, 0.0
-            ),
-            half,
-        )
-    if train.schedule == "cosine":
-        return _HoldThen(
-            keras.optimizers.schedules.CosineDecay(
-                train.learning_rate, train.steps - half
-            ),
-            half,
-        )
-    return train.learning_rate
+    found = dict(named_weights(network))
+    known = {id(variable) for variable in found.values()}
+    seeds = [v for v in network.variables if id(v) not in known]
+    return found | {f"seed.{i}": seed for i, seed in enumerate(seeds)}
 
 
-class _HoldThen(keras.optimizers.schedules.LearningRateSchedule):
-    """The first value of a schedule for a while, then the schedule."""
-
-    def __init__(self, schedule, hold):
-        self.schedule = schedule
-        self.hold = hold
-
-    def __call__(self, step):
-        step = keras.ops.cast(step, "float32")
-        return self.schedule(keras.ops.maximum(step - self.hold, 0.0))
-
-    def get_config(self):
-        return {"schedule": self.schedule, "hold": self.hold}
-
-
-class _Adam(keras.optimizers.Adam):
-    """Adam that takes gradients already summed over the replicas.
-
-    Keras would sum them itself, which is too late for clipping them and for
-    seeing whether they are finite on every replica.
-    """
-
-    def _all_reduce_sum_gradients(self, grads_and_vars):
-        return list(grads_and_vars)
-
-
-def _adam(train):
-    return _Adam(learning_rate(train), beta_1=train.beta_1)
+def optimizer_variables(optimizer, network):
+    """Returns name -> keras.Variable of Adam: moments by weight, the rest."""
+    names = {id(v): name for name, v in named_weights(network).items()}
+    found = {}
+    for slot in ("momentums", "velocities"):
+        for trained, variable in zip(
+            network.trainable_variables,
+            getattr(optimizer, f"_{slot}"),
+            strict=True,
+        ):
+            found[f"{slot}/{names[id(trained)]}"] = variable
+    known = {id(variable) for variable in found.values()}
+    rest = {v.name: v for v in optimizer.variables if id(v) not in known}
+    return found | rest

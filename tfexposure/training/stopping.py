@@ -1,8 +1,8 @@
-"""Stopping on a signal, all workers after the same step."""
+"""Stopping on a signal, or when the time is up."""
 
+import os
 import signal
-
-import tensorflow as tf
+import time
 
 
 class Signals:
@@ -10,14 +10,12 @@ class Signals:
 
     Use it as a context manager.
 
-    Args:
-        strategy: tf.distribute.Strategy.
+    Attributes:
+        received: name of the signal, or None.
     """
 
-    def __init__(self, strategy):
+    def __init__(self):
         self.received = None
-        self.several_workers = strategy.extended._in_multi_worker_mode()
-        self._strategy = strategy
 
     def __enter__(self):
         self._old = {
@@ -30,24 +28,43 @@ class Signals:
         for number, handler in self._old.items():
             signal.signal(number, handler)
 
-    def should_stop(self):
-        """Tells whether any worker got a signal; call it after every step.
-
-        Workers that stopped after different steps would wait for each other
-        for ever, hence one tiny all-reduce per call where there are several.
-        """
-        if not self.several_workers:
-            return self.received is not None
-        return bool(self._any(tf.constant(self.received is not None)) > 0)
-
-    @tf.function
-    def _any(self, flag):
-        def total():
-            context = tf.distribute.get_replica_context()
-            return context.all_reduce("SUM", tf.cast(flag, tf.int32))
-
-        totals = self._strategy.run(total)
-        return self._strategy.experimental_local_results(totals)[0]
-
     def _note(self, number, _):
         self.received = signal.Signals(number).name
+
+
+class Budget:
+    """Wall time that a process may take, all of it counted.
+
+    Args:
+        minutes: float from the start of the process; 0: no limit.
+    """
+
+    def __init__(self, minutes):
+        self.minutes = minutes
+        self._end = process_start() + 60 * minutes
+        self._longest = {}
+
+    def measure(self, name, seconds):
+        """Notes how long something took that the end must leave time for."""
+        self._longest[name] = max(seconds, self._longest.get(name, 0.0))
+
+    def spent(self):
+        """Tells whether only the time for a proper end is left."""
+        if not self.minutes:
+            return False
+        # What ends a run may take a little longer than it ever did.
+        reserve = 1.25 * sum(self._longest.values())
+        return time.monotonic() + reserve >= self._end
+
+
+def process_start():
+    """Returns when this process began, on the clock of `time.monotonic`."""
+    try:
+        with open("/proc/self/stat", encoding="ascii") as file:
+            ticks = int(file.read().rsplit(")", 1)[1].split()[19])
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf(
+            "SC_CLK_TCK"
+        )
+    except (OSError, ValueError, AttributeError, IndexError):
+        age = time.process_time()  # Of no such system: at least that.
+    return time.monotonic() - age

@@ -13,6 +13,9 @@ def prepare(train):
     """
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
+    if train.threads:
+        tf.config.threading.set_intra_op_parallelism_threads(train.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(train.threads)
     # Grappler's remapper fails on noise before a LeakyReLU: it says so in red
     # and changes nothing, at every start.
     tf.config.optimizer.set_experimental_options({"remapping": False})

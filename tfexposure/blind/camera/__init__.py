@@ -26,10 +26,7 @@ from tfexposure.blind.camera.pictures import (
     look_up,
     white_noise,
 )
-from tfexposure.blind.camera.recipe import (
-    Recipe,
-    draw_cameras,
-)
+from tfexposure.blind.camera.recipe import draw_cameras
 from tfexposure.blind.camera.response import (
     TABLE_SIZE,
     camera_response,
@@ -37,6 +34,7 @@ from tfexposure.blind.camera.response import (
     lift_highlights,
     raise_contrast,
 )
+from tfexposure.config import CameraConfig as Recipe
 
 __all__ = [
     "TABLE_SIZE",

@@ -3,10 +3,7 @@
 import numpy as np
 from keras import ops
 
-from tfexposure.blind.camera.jpeg import (
-    jpeg,
-    per_photo,
-)
+from tfexposure.blind.camera.jpeg import jpeg, per_photo
 from tfexposure.imaging.exposure import dequantize, quantize
 
 

@@ -1,7 +1,5 @@
 """Which cameras and exposures are drawn for training photos."""
 
-import dataclasses
-
 import numpy as np
 
 from tfexposure.blind.camera.response import (
@@ -15,63 +13,6 @@ from tfexposure.imaging.transfer_curves import GAMMA_2_2, SRGB
 
 # Every so many rows and columns of a view are metered.
 _METER_STEP = 9
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """What is drawn for a photo, and how often.
-
-    Attributes:
-        tau_min: all but camera photos: least share of full-scale light that
-            becomes white; drawn log-uniformly in [tau_min, 1].
-        tau_uniform: whether it is drawn uniformly there instead, as in the
-            paper's last experiment.
-        tau_fixed: if positive, tau is this for every photo.
-        untouched: share of photos with tau 1, so that good photos stay good.
-        gamma_share: share of photos taken through the paper's power law 2.2.
-        srgb_share: the same for the sRGB curve; the rest are camera photos.
-        lit: camera photos: share whose highlights are lifted to white first,
-            as good photos of real scenes have lamps and skies that are white.
-        glow: camera photos: share that a light is put into or beside first,
-            since lamps, the sun and bright skies are rare in photos that are
-            not overexposed, and fall off gently to all sides.
-        noise: greatest standard deviation of sensor noise, in display values.
-        jpeg_share: share of photos saved as JPEG once.
-        jpeg_quality: least and greatest quality of that JPEG.
-        stops: camera photos: least and greatest overexposure, log2 of 1 / tau,
-            which follows from the two means below.
-        target_mean: camera photos: mean and standard deviation of what the
-            target's mean display value is metered to.
-        exposed_mean: the same of the overexposed photo, within `stops`.
-        follow: camera photos: how far that mean follows the target's: by this
-            share of what the target is brighter than its mean.
-        knee: camera photos: least and greatest knee of `camera_response`.
-        balance: camera photos: standard deviation of the log2 gain of red and
-            blue.
-        saturation: camera photos: least and greatest factor of the colours'
-            distance from grey.
-        contrast: camera photos: share whose contrast is raised first.
-    """
-
-    tau_min: float = 0.12
-    tau_uniform: bool = False
-    tau_fixed: float = 0.0
-    untouched: float = 0.15
-    gamma_share: float = 0.45
-    srgb_share: float = 0.05
-    lit: float = 0.35
-    glow: float = 0.35
-    noise: float = 0.008
-    jpeg_share: float = 0.8
-    jpeg_quality: tuple = (70, 98)
-    stops: tuple = (0.4, 3.5)
-    target_mean: tuple = (0.42, 0.06)
-    exposed_mean: tuple = (0.65, 0.076)
-    follow: float = 0.6
-    knee: tuple = (0.05, 0.45)
-    balance: float = 0.15
-    saturation: tuple = (0.4, 1.0)
-    contrast: float = 0.8
 
 
 def draw_cameras(rng, views, recipe):

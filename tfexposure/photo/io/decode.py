@@ -9,22 +9,9 @@ import warnings
 
 import numpy as np
 
-from tfexposure.errors import (
-    UserError,
-    import_extra,
-)
-from tfexposure.photo.io import (
-    deep_tiff,
-    formats,
-    jpeg,
-    orientation,
-    png,
-    tiff,
-)
-from tfexposure.photo.io.photo import (
-    Limits,
-    Photo,
-)
+from tfexposure.errors import UserError, import_extra
+from tfexposure.photo.io import deep_tiff, formats, jpeg, orientation, png, tiff
+from tfexposure.photo.io.photo import Limits, Photo
 from tfexposure.photo.io.pixel_buffer import PixelBuffer
 
 _PLUGINS = {

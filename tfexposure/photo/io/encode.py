@@ -5,18 +5,8 @@ import os
 
 import numpy as np
 
-from tfexposure.errors import (
-    UserError,
-    import_extra,
-)
-from tfexposure.photo.io import (
-    files,
-    formats,
-    jpeg,
-    orientation,
-    png,
-    tiff,
-)
+from tfexposure.errors import UserError, import_extra
+from tfexposure.photo.io import files, formats, jpeg, orientation, png, tiff
 
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 

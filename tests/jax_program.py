@@ -1,0 +1,111 @@
+"""Trains both tasks on JAX, on one device and on two; prints a JSON report.
+
+    jax_program.py PACKED_FILE FOLDER
+
+A program of its own: the number of devices is fixed when JAX starts, and no
+TensorFlow may be in the process.
+"""
+
+import json
+import pathlib
+import sys
+
+import jax
+import numpy as np
+import training_support as support
+
+from tfexposure.data.packed import ArrayPhotos
+from tfexposure.training.checkpoints import Checkpoints
+from tfexposure.training.state import create_state
+from tfexposure.training.step_jax import JaxBackend
+
+STEPS, SAVED = 3, 1
+# What makes losses not a number, by task.
+POISON = {"paper": "tau", "blind": "target_table"}
+
+
+def main(source, folder):
+    answer = {}
+    for task in ("paper", "blind"):
+        config = support.packed_config(source, task)
+        runs = {
+            name: Run(config, devices)
+            for name, devices in (
+                ("one", jax.devices()[:1]),
+                ("two", jax.devices()),
+            )
+        }
+        found = {}
+        one, two = runs.values()
+        begin = one.values()
+        for step in range(STEPS):
+            found[f"step_{step}"] = [run.train(step) for run in (one, two)]
+            if step == SAVED - 1:
+                checkpoints = Checkpoints(
+                    one.state, pathlib.Path(folder) / task, 1
+                )
+                one.values()
+                checkpoints.save()
+        end = one.values()
+        found["apart"] = difference(end, two.values())
+        found["moved"] = difference(begin, end)
+        # Everything of the bad step is undone, but for its count.
+        found["bad"] = one.train(STEPS, POISON[task])
+        after = one.values()
+        found["undone"] = sorted(
+            name for name in end if not np.array_equal(end[name], after[name])
+        )
+        # As if never stopped, to the bit.
+        checkpoints.restore()
+        one.step.reload()
+        for step in range(SAVED, STEPS):
+            one.train(step)
+        found["resumed"] = difference(end, one.values())
+        answer[task] = found
+        for run in runs.values():
+            run.backend.close()
+    assert "tensorflow" not in sys.modules
+    print("JSON" + json.dumps(answer))
+
+
+class Run:
+    """A state, and the step on some devices."""
+
+    def __init__(self, config, devices):
+        self.config = config
+        self.backend = JaxBackend(devices)
+        self.state = create_state(config)
+        self.step = self.backend.make_step(config, self.state)
+        self.photos = ArrayPhotos.open(config.data.source)
+
+    def train(self, step, poison=None):
+        """Takes the step of that number; returns its results."""
+        config = self.config
+        batches = self.backend.batches(
+            self.photos, config, self.state.task, step
+        )
+        batch = next(batches)
+        if poison:
+            batch[poison] = batch[poison] * np.float32("nan")
+        results = self.step(iter([batch]))
+        return {name: float(value) for name, value in results.items()}
+
+    def values(self):
+        """Returns name -> array of the whole state."""
+        self.step.publish()
+        return {
+            name: np.array(variable.numpy())
+            for name, variable in self.state.variables().items()
+        }
+
+
+def difference(one, other):
+    return max(
+        float(np.abs(one[name] - other[name].astype(one[name].dtype)).max())
+        for name in one
+        if one[name].dtype == np.float32
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,253 @@
+"""Both tasks on both backends: one step, one state, one kind of run folder."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import training_support as support
+from skimage import data
+
+from tfexposure import config as config_module
+from tfexposure.blind.objective import BlindLossConfig
+from tfexposure.config import RunDir
+from tfexposure.data import packed
+from tfexposure.data.packed import ArrayPhotos, Batches
+from tfexposure.errors import UserError
+from tfexposure.training import validation
+from tfexposure.training.state import create_state
+from tfexposure.training.step_tensorflow import TensorFlowBackend
+from tfexposure.training.tasks import make_task
+
+pytestmark = pytest.mark.tf_only
+
+TASKS = ("paper", "blind")
+TESTS = support.ROOT / "tests"
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("packed")
+    return str(support.write_packed(folder / "photos.npz"))
+
+
+@pytest.fixture(scope="module")
+def on_jax(source, tmp_path_factory):
+    """Returns what `jax_program.py` found, and the folder of its states."""
+    pytest.importorskip("jax")
+    folder = tmp_path_factory.mktemp("jax")
+    done = subprocess.run(
+        [sys.executable, str(TESTS / "jax_program.py"), source, str(folder)],
+        env={
+            **os.environ,
+            "KERAS_BACKEND": "jax",
+            "PYTHONPATH": os.pathsep.join([str(TESTS), str(support.ROOT)]),
+            # Compiling well takes longer than running it here.
+            "XLA_FLAGS": "--xla_force_host_platform_device_count=2 "
+            "--xla_backend_optimization_level=0 "
+            "--xla_llvm_disable_expensive_passes=true",
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.split("JSON")[1]), folder
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_two_devices_equal_one(on_jax, task):
+    found = on_jax[0][task]
+    for step in range(3):
+        one, two = found[f"step_{step}"]
+        assert one == pytest.approx(two, rel=1e-4, abs=1e-6)
+        assert one["finite"] == 1
+    assert found["moved"] > 1e-4
+    assert found["apart"] < 1e-6
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_bad_steps_are_undone_on_jax(on_jax, task):
+    found = on_jax[0][task]
+    assert found["bad"]["finite"] == 0
+    assert found["undone"] == ["bad_steps", "step", "undone_steps"]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_resumed_on_jax_as_if_never_stopped(on_jax, task):
+    assert on_jax[0][task]["resumed"] == 0
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_tensorflow_goes_on_as_jax_does(on_jax, source, task):
+    """From JAX's checkpoint of one step; the same photos, losses, names."""
+    from tfexposure.training.checkpoints import Checkpoints
+
+    support.trace_quickly()
+    found, folder = on_jax
+    config = support.packed_config(source, task)
+    backend = TensorFlowBackend(tf.distribute.get_strategy())
+    state = create_state(config)
+    assert Checkpoints(state, folder / task, 1).restore()
+    step = backend.make_step(config, state)
+    photos = ArrayPhotos.open(source)
+    batches = backend.batches(photos, config, state.task, 1)
+    for number in (1, 2):
+        results = {name: float(v) for name, v in step(batches).items()}
+        expected = found[task][f"step_{number}"][0]
+        assert results.keys() == expected.keys()
+        assert results == pytest.approx(expected, rel=2e-2, abs=1e-4)
+    backend.close()
+
+
+def test_blind_run_through_the_script(source, tmp_path):
+    """Trains, validates, keeps the best, goes on, is exported."""
+    config = support.packed_config(
+        source,
+        "blind",
+        checkpoint_every=1,
+        validate_every=2,
+        best_metric="score",
+        steps=2,
+    )
+    config = config_module.Config.from_dict(
+        config.to_dict()
+        | {"data": config.to_dict()["data"] | {"validation_source": source}}
+    )
+    support.finish(support.start(tmp_path / "run", config))
+    values = config.to_dict()
+    values["train"] |= {"steps": 3, "minutes": 60.0}
+    longer = config_module.Config.from_dict(values)
+    out, _ = support.finish(support.start(tmp_path / "run", longer))
+    assert "resumed at step 2" in out
+    run = RunDir(tmp_path / "run")
+    best = support.read_json(run.best / "metrics.json")
+    assert {"tau0.5/psnr", "brackets/psnr_gain", "score"} <= set(best)
+    lines = (run.path / "log.jsonl").read_text().splitlines()
+    steps = {json.loads(line)["step"] for line in lines}
+    assert steps == {1, 2, 3}
+    subprocess.run(
+        [
+            sys.executable,
+            str(support.ROOT / "export" / "export_pretrained.py"),
+            f"--run_dir={run.path}",
+            "--name=mine",
+            f"--output={tmp_path}",
+        ],
+        check=True,
+    )
+    about = support.read_json(tmp_path / "mine.json")
+    assert about["step"] == best["step"]
+    settings = config_module.Config.from_dict(about["settings"])
+    assert settings.task == "blind"
+    # The exported file begins another run.
+    values["train"] |= {"init": str(tmp_path / "mine.npz")}
+    task = make_task(config_module.Config.from_dict(values))
+    network = task.networks["restorer"]
+    network.load_weights(run.best / "restorer.weights.h5")
+    for mine, theirs in zip(
+        task.averaged.weights, network.weights, strict=True
+    ):
+        np.testing.assert_allclose(mine, theirs, atol=1e-3)
+
+
+def test_the_gate_alone_is_trained(source):
+    config = support.packed_config(source, "blind")
+    values = config.to_dict()
+    values["blind_loss"] |= {"only_gate": True}
+    task = make_task(config_module.Config.from_dict(values))
+    assert list(task.networks) == ["restorer"]
+    branch = task.networks["restorer"].global_branch
+    gating = {
+        id(v) for v in (*branch.gate_encoder.weights, *branch.gate.weights)
+    }
+    trained = task.networks["restorer"].trainable_variables
+    assert trained and {id(v) for v in trained} <= gating
+
+
+def test_crops_that_replicas_cannot_share(source):
+    config = support.packed_config(source, "blind")
+    with pytest.raises(UserError, match="multiple of the 4 replicas"):
+        make_task(config, 4)
+
+
+def test_the_config_has_the_objectives_defaults():
+    theirs = {
+        field.name: field.default
+        for field in BlindLossConfig.__dataclass_fields__.values()
+    }
+    mine = vars(config_module.BlindLossConfig())
+    assert {name: mine[name] for name in theirs} == theirs
+
+
+def test_packed_file_keeps_photos_and_groups(source, tmp_path):
+    train = packed.read_photos(source, "train")
+    assert [photo.shape for photo in train] == [(140, 200, 3)] * 6
+    expected = data.astronaut()[40:180, 60:260].astype(int)
+    assert np.abs(train[1] - expected).mean() < 4
+    with pytest.raises(UserError, match="group 'nothing'"):
+        packed.read_photos(source, "nothing")
+    (tmp_path / "text.npz").write_text("no")
+    with pytest.raises(UserError, match="text.npz"):
+        packed.read_photos(tmp_path / "text.npz", "train")
+
+
+def test_folders_are_read_into_memory(tmp_path):
+    folder = support.write_photos(tmp_path / "photos", 3)
+    (folder / "broken.png").write_bytes(b"no photo")
+    photos = ArrayPhotos.open(folder, short_side=20)
+    assert [min(image.shape[:2]) for image in photos.images] == [20] * 3
+    # Every epoch has every photo once.
+    names = photos.names(range(6), 1)
+    assert sorted(names[:3]) == sorted(names[3:]) == list(photos.files)
+    with pytest.raises(UserError, match=r"broken.png.*|more than"):
+        ArrayPhotos.open(folder, max_unreadable=0)
+    with pytest.raises(UserError, match="tfds: are for task=paper"):
+        ArrayPhotos.open("tfds:celeb_a")
+
+
+def test_batches_depend_on_the_step_alone(source):
+    photos = ArrayPhotos.open(source)
+
+    def example(photo, rng, step_rng):
+        return {
+            "view": packed.draw_view(photo, rng, 32),
+            "crop": packed.draw_crop(photo, rng, 32, 1.3, True),
+            "shared": step_rng.uniform(size=2),
+        }
+
+    one, other = (Batches(photos, example, 4, 1) for _ in range(2))
+    ahead = [one(step) for step in range(3)]
+    late, part = other.make(2), other.make(2, slice(2, 4))
+    for name, array in ahead[2].items():
+        np.testing.assert_array_equal(array, late[name])
+        np.testing.assert_array_equal(array[2:], part[name])
+    assert (ahead[0]["view"] != ahead[1]["view"]).any()
+    assert (ahead[0]["shared"] == ahead[0]["shared"][0]).all()
+    one.close()
+    other.close()
+
+
+def test_figures_of_the_truth_and_of_nothing(source):
+    sets = validation.load_sets(source, 2)
+    nothing = {
+        name: validation.measure(lambda images: images, batches())
+        for name, batches in sets.items()
+    }
+    assert nothing["clean"]["psnr"] > 60 and nothing["clean"]["l1"] < 1e-3
+    assert 10 < nothing["tau0.5"]["psnr"] < 25
+    # A power law of light is undone by one gain where nothing was clipped.
+    jpeg = nothing["random+jpeg"]
+    assert jpeg["psnr_gain"] > jpeg["psnr"] + 3
+    truth = {
+        batch["overexposed"].tobytes(): batch["target"]
+        for batches in sets.values()
+        for batch in batches()
+    }
+    perfect = validation.measure(
+        lambda images: truth[images.tobytes()], sets["tau0.5"]()
+    )
+    assert perfect["psnr"] == pytest.approx(100)
+    assert perfect["l1"] == 0

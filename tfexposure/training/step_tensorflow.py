@@ -1,0 +1,388 @@
+"""Training on TensorFlow: the step, its batches, what TensorFlow alone does.
+
+Both updates come from one forward pass of each network, on one device, several
+(`MirroredStrategy`) or several machines (`MultiWorkerMirroredStrategy`).
+"""
+
+import contextlib
+import functools
+import re
+
+import tensorflow as tf
+
+from tfexposure.data.packed import ArrayPhotos, Batches
+from tfexposure.data.pipeline import training_stream
+from tfexposure.data.sources import FilePhotos, unreadable
+from tfexposure.errors import UserError
+from tfexposure.layers import update_spectral_norms
+from tfexposure.training.strategies import is_chief
+
+# What a worker sees when another one is gone.
+_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError)
+
+
+class TensorFlowBackend:
+    """A tf.distribute strategy, with all that the loop asks of it.
+
+    Attributes:
+        name: of the strategy.
+        strategy: tf.distribute.Strategy.
+        replicas: int, how many share a step's batch.
+        shares: the same: losses see one replica's part alone.
+        chief: bool, whether this process writes the run's folder.
+        errors: exceptions that `explain` may know.
+    """
+
+    errors = (tf.errors.OpError,)
+
+    def __init__(self, strategy):
+        self.strategy = strategy
+        self.name = type(strategy).__name__
+        self.replicas = self.shares = strategy.num_replicas_in_sync
+        self.chief = is_chief(strategy)
+        self.several_workers = strategy.extended._in_multi_worker_mode()
+        self._closing = contextlib.ExitStack()
+
+    def scope(self):
+        """Returns the context in which a state is created."""
+        return self.strategy.scope()
+
+    def make_step(self, config, state):
+        """Returns the function that trains; see `make_train_step`."""
+        return make_train_step(config, state, self.strategy)
+
+    def publish(self, step):
+        """Puts what `step` computed into the state's variables."""
+        # They are updated in place.
+
+    def batches(self, photos, config, task, start):
+        """Returns the iterator that the step takes its batches from."""
+        size = config.train.global_batch_size
+
+        def stream(context):
+            # One stream per process, in batches of one replica, which are
+            # dealt to the process's replicas in turn.
+            share = size // context.num_input_pipelines
+            batch = context.get_per_replica_batch_size(size)
+            offset = share * context.input_pipeline_id
+            if isinstance(photos, ArrayPhotos):
+                made = Batches(
+                    photos,
+                    task.example,
+                    size,
+                    config.train.seed,
+                    config.data.threads,
+                )
+                self._closing.callback(made.close)
+                part = slice(offset, offset + share)
+                return _array_stream(made, start, part, batch)
+            return training_stream(
+                photos,
+                config.data,
+                config.train.seed,
+                batch,
+                start,
+                step_size=size,
+                share=share,
+                offset=offset,
+            )
+
+        return iter(self.strategy.distribute_datasets_from_function(stream))
+
+    def predict(self, network):
+        """Returns a function from images to the network's answer."""
+        return lambda images: network(images, training=False)
+
+    def prepare(self, task):
+        """Returns `task.prepare` as a function of NumPy arrays."""
+        return lambda batch: task.prepare(
+            {name: tf.constant(values) for name, values in batch.items()}
+        )
+
+    def any(self, flag):
+        """Tells whether `flag` is set in any worker; all must call it.
+
+        Workers that stopped after different steps would wait for each other
+        for ever, hence one tiny all-reduce per call where there are several.
+        """
+        if not self.several_workers:
+            return flag
+        return bool(self._total(tf.constant(flag)) > 0)
+
+    @functools.cached_property
+    def _total(self):
+        @tf.function
+        def total(flag):
+            def add():
+                context = tf.distribute.get_replica_context()
+                return context.all_reduce("SUM", tf.cast(flag, tf.int32))
+
+            totals = self.strategy.run(add)
+            return self.strategy.experimental_local_results(totals)[0]
+
+        return total
+
+    def explain(self, error, photos, names):
+        """Raises a UserError if something outside made a step fail.
+
+        Args:
+            error: one of `errors`.
+            photos: the training photos.
+            names: function without arguments -> names of the photos that were
+                about to be read.
+        """
+        if self.several_workers and isinstance(error, _LOST):
+            lost = re.search(r"from (/job:\w+/\S*task:\d+)", error.message)
+            raise UserError(
+                f"lost another worker{', ' + lost[1] if lost else ''}. "
+                "Restart the same command on every worker: the run goes on "
+                "from its newest checkpoint."
+            ) from error
+        if isinstance(photos, FilePhotos) and (bad := unreadable(names())):
+            named = "\n".join(f"{file}: {why}" for file, why in bad.items())
+            raise UserError(f"photos have become unreadable:\n{named}") from (
+                error
+            )
+
+    def writer(self, run_dir, config, step):
+        """Returns the TensorBoard writer of a run."""
+        return TensorBoard(run_dir.logs, config, step)
+
+    def versions(self):
+        """Returns the versions of what computes, as a dict."""
+        return {"tensorflow": tf.__version__}
+
+    def devices(self):
+        """Returns the names of the devices."""
+        return [device.name for device in tf.config.list_logical_devices()]
+
+    def close(self):
+        """Ends the threads that make batches."""
+        self._closing.close()
+
+    def memory(self):
+        """Returns the peak memory of each GPU in bytes, by its number."""
+        return {
+            gpu.name.split(":")[-1]: tf.config.experimental.get_memory_info(
+                gpu.name
+            )["peak"]
+            for gpu in tf.config.list_logical_devices("GPU")
+        }
+
+
+class TensorBoard:
+    """Writes scalars, images and hyperparameters for TensorBoard.
+
+    Args:
+        folder: of the event files.
+        config: `Config`.
+        step: int, steps done before this start.
+    """
+
+    def __init__(self, folder, config, step):
+        from tensorboard.plugins.hparams import api
+
+        self._writer = tf.summary.create_file_writer(str(folder))
+        with self._writer.as_default(step):
+            api.hparams(
+                {
+                    path: str(value) if isinstance(value, tuple) else value
+                    for path, value in config.flat().items()
+                }
+            )
+
+    def scalars(self, values, step):
+        """Writes a dict of numbers."""
+        with self._writer.as_default(step):
+            for name, value in values.items():
+                tf.summary.scalar(name, float(value))
+
+    def image(self, name, pixels, step):
+        """Writes one picture, uint8 (H, W, 3)."""
+        with self._writer.as_default(step):
+            tf.summary.image(name, pixels[None])
+
+    def flush(self):
+        """Writes to disk what is still buffered."""
+        self._writer.flush()
+
+    def close(self):
+        """Flushes, and ends."""
+        self._writer.close()
+
+
+def _array_stream(batches, start, part, size):
+    """Streams a part of every step's batch, in batches of one replica.
+
+    Args:
+        batches: `Batches`.
+        start: int, steps already done.
+        part: slice of a step's batch that this process takes.
+        size: int, examples per replica.
+
+    Returns:
+        tf.data.Dataset of dicts of (size, ...).
+    """
+
+    def generate():
+        step = start
+        while True:
+            made = batches(step, part)
+            for first in range(0, part.stop - part.start, size):
+                rows = slice(first, first + size)
+                yield {name: values[rows] for name, values in made.items()}
+            step += 1
+
+    one = slice(part.start, part.start + 1)
+    signature = {
+        name: tf.TensorSpec((size, *values.shape[1:]), values.dtype)
+        for name, values in batches.make(start, one).items()
+    }
+    return tf.data.Dataset.from_generator(
+        generate, output_signature=signature
+    ).prefetch(tf.data.AUTOTUNE)
+
+
+def make_train_step(config, state, strategy):
+    """Returns the compiled function that trains on `steps_per_call` batches.
+
+    Per-example losses are summed and divided by the global batch size, and
+    gradients summed over replicas: the result does not depend on their
+    number. Scalar losses are means over a replica's part of the batch. A step
+    whose losses or gradients are not finite is undone as a whole and counted
+    in `state.bad_steps`.
+
+    Args:
+        config: `Config`.
+        state: `TrainState`.
+        strategy: tf.distribute.Strategy the state lives in.
+
+    Returns:
+        Function from an iterator of batches to a dict of float32 scalars, of
+        the last step: the losses, `grad_norm_<network>` (before clipping),
+        and `finite`.
+
+    Raises:
+        UserError: if several replicas are to be compiled with XLA.
+    """
+    train, task = config.train, state.task
+    networks, optimizers = task.networks, task.optimizers
+    replicas = strategy.num_replicas_in_sync
+    prepare = task.prepare
+    if replicas == 1:
+        # On a CPU, XLA is several times faster at many small operations, and
+        # half as fast at convolutions.
+        prepare = tf.function(prepare, jit_compile=True, autograph=False)
+
+    def mean(losses):
+        if losses.shape.rank:
+            return tf.reduce_sum(losses) / train.global_batch_size
+        return losses / replicas
+
+    def replica_step(batch):
+        if "photos" in batch:
+            batch = prepare(batch)
+        with tf.GradientTape(persistent=True) as tape:
+            means = {
+                name: mean(loss) for name, loss in task.losses(batch).items()
+            }
+            loss_scale = state.loss_scale.value
+            scaled = {
+                name: means[name] * tf.cast(loss_scale, means[name].dtype)
+                for name in networks
+            }
+        gradients = {
+            name: tape.gradient(
+                scaled[name],
+                [v.value for v in network.trainable_variables],
+                unconnected_gradients="zero",
+            )
+            for name, network in networks.items()
+        }
+        del tape
+        context = tf.distribute.get_replica_context()
+        means, gradients = context.all_reduce("SUM", (means, gradients))
+        norms = {}
+        for name in networks:
+            scale = tf.cast(1 / loss_scale, gradients[name][0].dtype)
+            unscaled = [gradient * scale for gradient in gradients[name]]
+            norm = tf.linalg.global_norm(unscaled)
+            if train.clip_norm:
+                # After the sum over replicas: each one's own gradient says
+                # little about the length of the whole.
+                unscaled, _ = tf.clip_by_global_norm(
+                    unscaled, train.clip_norm, use_norm=norm
+                )
+            gradients[name] = unscaled
+            norms[f"grad_norm_{name}"] = norm
+        results = means | norms
+        results["finite"] = tf.cast(
+            tf.reduce_all(
+                [tf.math.is_finite(value) for value in results.values()]
+            ),
+            results[task.product].dtype,
+        )
+        return results, gradients
+
+    def replica_update(gradients):
+        for name, network in networks.items():
+            optimizers[name].apply(gradients[name], network.trainable_variables)
+        state.average(train.ema)
+
+    def step(batch):
+        # A forward pass moves the batch statistics, so undoing a step means
+        # to put those back; weights are not touched until all is finite.
+        all_networks = (*networks.values(), state.averaged)
+        statistics = [
+            variable.value
+            for network in all_networks
+            for variable in network.non_trainable_variables
+        ]
+        before = [tf.identity(variable) for variable in statistics]
+        for network in all_networks:
+            update_spectral_norms(network)
+        results, gradients = strategy.run(replica_step, args=(batch,))
+        results = {
+            name: strategy.experimental_local_results(value)[0]
+            for name, value in results.items()
+        }
+
+        def apply():
+            # A branch is a graph of its own, which does not know that it
+            # stands outside the replicas.
+            with strategy.scope():
+                strategy.run(replica_update, args=(gradients,))
+
+        def undo():
+            for variable, value in zip(statistics, before, strict=True):
+                variable.assign(value)
+
+        finite = results["finite"] > 0
+        tf.cond(finite, apply, undo)
+        state.count(finite, train.precision == "float16")
+        return results
+
+    if train.jit_compile:
+        if strategy.num_replicas_in_sync > 1:
+            raise UserError(
+                "train.jit_compile works on one device only, not on "
+                f"{strategy.num_replicas_in_sync} replicas"
+            )
+        # The batch is fetched outside: XLA knows no iterators.
+        step = tf.function(step, jit_compile=True, autograph=False)
+    else:
+        # Its control flow is explicit; conversion would only take time.
+        step = tf.autograph.experimental.do_not_convert(step)
+
+    @tf.function
+    def train_steps(iterator):
+        if train.steps_per_call == 1:
+            return step(next(iterator))
+        # The loop must know the results' names; a trace of its own tells them.
+        traced = tf.function(step).get_concrete_function(iterator.element_spec)
+        results = dict.fromkeys(traced.structured_outputs, 0.0)
+        for _ in tf.range(train.steps_per_call):
+            results = step(next(iterator))
+        return results
+
+    return train_steps

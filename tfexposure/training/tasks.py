@@ -1,0 +1,267 @@
+"""The two tasks: the paper's GAN, and the blind model.
+
+Each is networks, how a photo becomes an example, and losses; the loop knows
+no more of them (`task.Task`).
+"""
+
+import dataclasses
+import random
+
+import keras
+import numpy as np
+
+from tfexposure import pretrained
+from tfexposure.blind import BlindRestorer, camera
+from tfexposure.blind import objective as blind_objective
+from tfexposure.data.packed import draw_crop, draw_view
+from tfexposure.errors import UserError
+from tfexposure.imaging import exposure
+from tfexposure.imaging.transfer_curves import get_response
+from tfexposure.layers import seed_noise
+from tfexposure.paper.discriminator import PatchDiscriminator
+from tfexposure.paper.generator import UNetGenerator
+from tfexposure.paper.objective import compute_losses, load_features
+from tfexposure.perceptual import vgg19_features
+from tfexposure.training.optimizers import adam
+from tfexposure.training.task import Task
+from tfexposure.weights import read_weights
+
+_POLICIES = {
+    "float32": "float32",
+    "bfloat16": "mixed_bfloat16",
+    "float16": "mixed_float16",
+    # Not offered by the configuration: for exact comparisons.
+    "float64": "float64",
+}
+
+
+def make_task(config, replicas=1):
+    """Builds the networks and optimisers of a task.
+
+    Under tf.distribute, call it in the strategy's scope.
+
+    Args:
+        config: `Config`.
+        replicas: int, how many share a step's batch without seeing each
+            other's part. The blind model's crops are dealt out to them.
+
+    Returns:
+        `Task`.
+
+    Raises:
+        UserError: if weights are missing or do not fit, or crops cannot be
+            dealt out evenly.
+    """
+    # Keras draws the seeds of its initialisers from `random`. Its own
+    # `set_random_seed` would import TensorFlow, under JAX too.
+    random.seed(config.train.seed)
+    make = {"paper": _paper, "blind": _blind}[config.task]
+    task = make(config, replicas)
+    product = task.networks[task.product]
+    if config.train.init:
+        _begin_with(product, config.train.init)
+    task.averaged.set_weights(product.get_weights())
+    for name, network in task.networks.items():
+        task.optimizers[name].build(network.trainable_variables)
+    return task
+
+
+def make_product(config, policy="float32"):
+    """Builds the network that a task trains for its own sake.
+
+    Args:
+        config: `Config`.
+        policy: name of a Keras data type policy; for `task=paper`.
+
+    Returns:
+        Built `UNetGenerator` or `BlindRestorer`.
+    """
+    if config.task == "paper":
+        generator = UNetGenerator(
+            **dataclasses.asdict(config.generator), dtype=policy
+        )
+        generator.build((None, None, None, 3))
+        return generator
+    settings = config.restorer
+    restorer = BlindRestorer(
+        encoder_widths=settings.encoder_widths,
+        embedding_size=settings.embedding_size,
+        unet_widths=settings.unet_widths,
+        dropout=settings.dropout,
+        clip=settings.clip,
+        lift=settings.lift,
+        known_stops=settings.stops or None,
+    )
+    restorer.build()
+    return restorer
+
+
+def _paper(config, replicas):
+    del replicas
+    data, train = config.data, config.train
+    policy = _POLICIES[train.precision]
+    generator, averaged = (make_product(config, policy) for _ in range(2))
+    discriminator = _discriminator(config, policy)
+    seed_noise(generator, train.seed)
+    features = _features(load_features, config.loss)
+
+    def losses(batch):
+        return compute_losses(
+            config.loss, generator, discriminator, features, batch
+        )
+
+    def example(photo, rng, _):
+        crop = draw_crop(photo, rng, data.crop_size, data.resize_max, data.flip)
+        return {"photos": crop, **_draw_exposure(rng, data)}
+
+    return Task(
+        networks={"generator": generator, "discriminator": discriminator},
+        optimizers={
+            "generator": adam(train, train.beta_1, train.weight_decay),
+            "discriminator": adam(train, train.discriminator_beta_1),
+        },
+        averaged=averaged,
+        losses=losses,
+        prepare=lambda batch: _overexpose(batch, data),
+        example=example,
+        short_side=round(data.crop_size * data.resize_max),
+        frozen=(features,) if features else (),
+        told=("generator", "discriminator", "content", "perceptual"),
+    )
+
+
+def _draw_exposure(rng, data):
+    """Draws what `_overexpose` needs, float32."""
+    low, high = data.jpeg_quality_min, data.jpeg_quality_max
+    drawn = {
+        "tau": rng.uniform(data.tau_min, data.tau_max),
+        "quality": rng.integers(low, high + 1),
+        "seed": rng.integers(0, 1 << 20),
+    }
+    return {name: np.float32(value) for name, value in drawn.items()}
+
+
+def _overexpose(batch, data):
+    """Overexposes photos on the device, as `data.pipeline.simulate` does."""
+    if "photos" not in batch:
+        # It came from there.
+        return batch
+    photos = keras.ops.cast(batch["photos"], "float32") / 255.0
+    grain, _ = camera.white_noise(keras.ops.shape(photos), batch["seed"])
+    target = exposure.dequantize(photos, grain - 0.5)
+    tau = keras.ops.reshape(batch["tau"], (-1, 1, 1, 1))
+    response = get_response(data.response)
+    overexposed = exposure.quantize(exposure.overexpose(target, tau, response))
+    if data.jpeg_quality_max:
+        halved = keras.ops.ones_like(batch["quality"])
+        overexposed = exposure.quantize(
+            camera.jpeg(overexposed, batch["quality"], halved)
+        )
+    return {"overexposed": overexposed, "target": target}
+
+
+def _blind(config, replicas):
+    loss, train = config.blind_loss, config.train
+    if loss.crops % replicas:
+        raise UserError(
+            f"blind_loss.crops={loss.crops} must be a multiple of the "
+            f"{replicas} replicas"
+        )
+    restorer, averaged = (make_product(config) for _ in range(2))
+    networks = {"restorer": restorer}
+    optimizers = {"restorer": adam(train, train.beta_1, train.weight_decay)}
+    discriminator = features = None
+    if loss.only_gate:
+        _freeze_all_but_the_gate(restorer)
+    elif loss.adversarial:
+        discriminator = _discriminator(config, None)
+        networks["discriminator"] = discriminator
+        optimizers["discriminator"] = adam(train, train.discriminator_beta_1)
+    if loss.perceptual and not loss.only_gate:
+        features = _features(vgg19_features, config.loss.vgg19_weights)
+
+    def prepare(batch):
+        prepared = blind_objective.expose_batch(batch)
+        # One place per step, whichever photos are cropped.
+        return prepared | {"crop": prepared["crop"][0]}
+
+    def losses(batch):
+        if loss.only_gate:
+            found = blind_objective.gate_losses(restorer, batch)
+        else:
+            found = blind_objective.blind_losses(
+                restorer,
+                batch,
+                loss,
+                loss.crop_size,
+                loss.crops // replicas,
+                discriminator,
+                features,
+            )
+        found = dict(found)
+        return {"restorer": found.pop("loss"), **found}
+
+    room = max(config.data.crop_size - loss.crop_size, 0) // 2 + 1
+
+    def example(photo, rng, step_rng):
+        view = draw_view(photo, rng, config.data.crop_size)
+        drawn = camera.draw_cameras(rng, view[None], config.camera)
+        crop = (2 * step_rng.integers(0, room, 2)).astype("int32")
+        return {
+            "photos": view,
+            "crop": crop,
+            **{name: values[0] for name, values in drawn.items()},
+        }
+
+    return Task(
+        networks=networks,
+        optimizers=optimizers,
+        averaged=averaged,
+        losses=losses,
+        prepare=prepare,
+        example=example,
+        short_side=2 * config.data.crop_size,
+        frozen=(features,) if features else (),
+        told=("restorer", "curve", "filled_root", "kind", "discriminator"),
+    )
+
+
+def _freeze_all_but_the_gate(restorer):
+    branch = restorer.global_branch
+    for layer in (
+        branch.power_law_expert,
+        branch.camera_expert,
+        restorer.local_unet,
+    ):
+        layer.trainable = False
+
+
+def _discriminator(config, policy):
+    discriminator = PatchDiscriminator(
+        **dataclasses.asdict(config.discriminator), dtype=policy
+    )
+    discriminator.build([(None, None, None, 3)] * 2)
+    return discriminator
+
+
+def _features(load, argument):
+    """Loads VGG-19; says it as a UserError where that fails."""
+    try:
+        return load(argument)
+    except Exception as error:  # Keras raises no more than that offline
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"loss.vgg19_weights: {reason}") from error
+
+
+def _begin_with(network, name):
+    """Assigns the weights that `train.init` names."""
+    if name in pretrained.names():
+        read_weights(network, pretrained.FOLDER / f"{name}.npz")
+    elif name.endswith(".npz"):
+        read_weights(network, name)
+    else:
+        try:
+            network.load_weights(name)
+        except (OSError, ValueError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UserError(f"train.init={name}: {reason}") from error
