@@ -196,23 +196,23 @@ def _sources_and_target(args):
     """
     words, target = args.inputs, args.output
     if args.in_place and target is not None:
-        raise ValueError("--in_place takes no --output")
+        raise UsageError("--in_place takes no --output")
     if args.in_place and args.format:
-        raise ValueError("--in_place keeps formats; it takes no --format")
+        raise UsageError("--in_place keeps formats; it takes no --format")
     if target is None and not args.in_place and len(words) > 1:
         if len(words) == 2 and _is_output(*words):
             words, target = words[:1], words[1]
         elif len(words) > 2 and pathlib.Path(words[-1]).is_dir():
-            raise ValueError(
+            raise UsageError(
                 f"{words[-1]}: is it one more folder of photos, or the folder "
                 f"to write to? For the latter say --output={words[-1]}"
             )
     if words == ["-"] and target is None and not args.in_place:
         target = "-"
     if "-" in words and (len(words) > 1 or args.in_place):
-        raise ValueError("- (standard input) goes with no other IN")
+        raise UsageError("- (standard input) goes with no other IN")
     if target == "-" and len(words) > 1:
-        raise ValueError("- (standard output) takes a single photo")
+        raise UsageError("- (standard output) takes a single photo")
     return words, target
 
 
@@ -223,7 +223,7 @@ def _is_output(first, second):
         return True
     if jobs.same_file(first, second):
         return True  # `find_jobs` refuses it.
-    raise ValueError(
+    raise UsageError(
         f"{second}: exists; is it a second photo, or the place of what {first} "
         f"becomes? For both photos say --in_place or --output=FOLDER; to write "
         f"there say --output={second} --overwrite"
@@ -283,10 +283,10 @@ def check_side_file(flag, path, photos, suffixes):
         UserError: if it cannot be written.
     """
     if jobs.place_of(path) in photos:
-        raise ValueError(f"{flag}={path}: would replace a photo")
+        raise UsageError(f"{flag}={path}: would replace a photo")
     suffix = pathlib.Path(path).suffix.lower()
     if suffix in formats.SUFFIXES and suffix not in suffixes:
-        raise ValueError(f"{flag}={path}: has the suffix of a photo, {suffix}")
+        raise UsageError(f"{flag}={path}: has the suffix of a photo, {suffix}")
     files.check_writable(path)
 
 
