@@ -14,6 +14,8 @@ from tfexposure.errors import (
     import_extra,
 )
 from tfexposure.photo.io import (
+    cicp,
+    colour,
     deep_tiff,
     formats,
     jpeg,
@@ -169,7 +171,16 @@ def _decode(data, kind, name, limits):
     photo.rows = _image_rows(image, mode, photo)
     if image.mode == "CMYK":
         photo.icc = None
+    _drop_foreign_profile(photo)
     return photo
+
+
+def _drop_foreign_profile(photo):
+    """A grey profile says nothing of colours; left where it is, it lies."""
+    if photo.colours == 3 and colour.describes(photo.icc) not in ("", "RGB"):
+        kind = colour.describes(photo.icc)
+        photo.losses.append(f"its ICC profile was for {kind} data; not kept")
+        photo.icc = None
 
 
 def _open(kind, data):
@@ -279,13 +290,15 @@ def _read_metadata(photo, image):
         return
     if photo.format == "png":
         _read_png_chunks(photo, info)
+    elif photo.format in ("avif", "heic"):
+        _read_boxes(photo, info)
+    if photo.code_points:
+        photo.code_points.check(photo.name)
     photo.orientation = _orientation(photo)
     if photo.format == "jpeg":
         _read_jpeg_coding(photo, image)
     elif photo.format == "webp":
-        photo.encoding["lossless"] = b"VP8L" in photo.data[12:64]
-    elif photo.format == "heic" and info.get("bit_depth", 8) > 8:
-        photo.losses.append(f"had {info['bit_depth']} bits; written with 8")
+        photo.encoding["lossless"] = _is_lossless_webp(photo.data)
 
 
 def _read_jpeg_coding(photo, image):
@@ -304,6 +317,47 @@ def _read_jpeg_coding(photo, image):
         photo.encoding["subsampling"] = subsampling
 
 
+def _is_lossless_webp(data):
+    """Whether the pixels lie in a VP8L chunk, whatever lies before them."""
+    at = 12
+    while at + 8 <= len(data):
+        kind, size = struct.unpack_from("<4sI", data, at)
+        if kind in (b"VP8L", b"VP8 "):
+            return kind == b"VP8L"
+        at += 8 + size + size % 2
+    return False
+
+
+def _read_boxes(photo, info):
+    """Colours and depth of an AVIF or HEIC; a profile outranks numbers."""
+    if not photo.icc:
+        photo.code_points = cicp.of_boxes(photo.data)
+        if photo.code_points:
+            photo.icc = photo.code_points.profile()
+            _note_unknown_colours(photo)
+    depth = info.get("bit_depth") or _avif_depth(photo.data)
+    if depth > 8:
+        photo.losses.append(f"had {depth} bits; written with 8")
+
+
+def _note_unknown_colours(photo):
+    points = photo.code_points
+    if not points.is_srgb and photo.icc is None:
+        photo.notes.append(
+            f"its colours are of an unknown kind (primaries {points.primaries},"
+            f" transfer {points.transfer}); taken for sRGB"
+        )
+
+
+def _avif_depth(data):
+    """Bits per channel by the first av1C box; 8 if there is none."""
+    at = data.find(b"av1C")
+    if at < 0 or len(data) < at + 7:
+        return 8
+    flags = data[at + 6]
+    return (12 if flags & 0x20 else 10) if flags & 0x40 else 8
+
+
 def _read_png_chunks(photo, info):
     """EXIF and XMP of a PNG, which may lie behind its pixels."""
     photo.carried = png.ancillary_chunks(photo.data)
@@ -317,6 +371,11 @@ def _read_png_chunks(photo, info):
             photo.exif = block.removeprefix(b"Exif\0\0") or None
         except ValueError:
             photo.notes.append("its EXIF block is damaged; carried along")
+    for kind, body in photo.carried:
+        if kind == b"cICP" and cicp.of_chunk(body):  # Outranks a profile.
+            photo.code_points = cicp.of_chunk(body)
+            photo.icc = photo.code_points.profile()
+            _note_unknown_colours(photo)
     packets = filter(None, map(png.xmp_of, photo.carried))
     photo.xmp = next(packets, photo.xmp)
 

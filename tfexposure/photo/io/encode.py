@@ -10,6 +10,8 @@ from tfexposure.errors import (
     import_extra,
 )
 from tfexposure.photo.io import (
+    cicp,
+    colour,
     files,
     formats,
     jpeg,
@@ -70,6 +72,8 @@ class _Writer:
         self.subsampling = subsampling
         self.keep = metadata == "keep"
         self.turned = self._written_orientation()
+        self.icc = photo.icc
+        self.space = colour.SameColour()
 
     def _written_orientation(self):
         """Stored order is kept where the file can say how to turn it."""
@@ -89,6 +93,7 @@ class _Writer:
             photo.notes.append(
                 f"16 bits per channel were cut to the 8 of {self.kind}"
             )
+        self._give_up_profile()
         try:
             if self.kind == "png":
                 self._write_png(file)
@@ -102,6 +107,24 @@ class _Writer:
             raise UserError(
                 f"{photo.name}: cannot be written as {self.kind}: {error}"
             ) from error
+
+    def _give_up_profile(self):
+        """Converts to sRGB where the file cannot say what the colours are."""
+        photo = self.photo
+        grey_as_colour = photo.colours == 1 and (
+            self.kind == "webp"
+            or (self.kind in ("avif", "heic") and photo.has_alpha)
+        )
+        grey_profile = colour.describes(photo.icc) == "GRAY"
+        if self.kind != "bmp" and not (grey_as_colour and grey_profile):
+            return
+        self.icc = None
+        self.space = colour.colour_of(photo.icc, photo.notes, photo.colours)
+        if photo.icc:
+            photo.notes.append(
+                f"its ICC profile cannot be kept in {self.kind}; colours were "
+                "converted to sRGB"
+            )
 
     def _stored_strips(self):
         """(height, width) as stored, and the strips in that order."""
@@ -147,12 +170,15 @@ class _Writer:
             chunks = [
                 self._turned_chunk((kind, body))
                 for kind, body in photo.carried
-                if self.keep or kind in (b"iCCP", b"sRGB", b"gAMA", b"cHRM")
+                if self.keep or kind in png.COLOUR_CHUNKS
             ]
-            if photo.icc is None:
+            if photo.icc is None and not photo.code_points:
                 chunks = [c for c in chunks if c[0] != b"iCCP"]
         else:
-            chunks = [png.profile_chunk(photo.icc)] if photo.icc else []
+            chunks = [png.profile_chunk(self.icc)] if self.icc else []
+            points = photo.code_points
+            if points and not points.is_srgb:
+                chunks.append((b"cICP", points.chunk()))
             exif = self._exif()
             if exif:
                 chunks.append((b"eXIf", exif))
@@ -191,14 +217,23 @@ class _Writer:
         )
 
     def _write_by_pillow(self, file):
-        options = {"icc_profile": self.photo.icc}
         if self.kind == "jpeg":
             self._write_jpeg(file)
             return
+        points = self.photo.code_points
+        options = {"icc_profile": self.icc}
+        said_by_boxes = points and self.kind in ("avif", "heic")
+        if said_by_boxes:
+            options["icc_profile"] = None
         if self.kind == "heic":
             import_extra("pillow_heif", "heic").register_heif_opener()
+            if said_by_boxes:
+                options["save_nclx_profile"] = True
+                options["color_primaries"] = points.primaries
+                options["transfer_characteristics"] = points.transfer
         elif self.kind == "bmp":
             options = {}
+            self._note_bmp()
         if self.kind in ("webp", "avif", "heic"):
             options["quality"] = self.quality or QUALITY
             exif = self._exif()
@@ -213,7 +248,22 @@ class _Writer:
             options["exact"] = True
         elif self.kind == "avif":
             options["subsampling"] = self.subsampling or "4:4:4"
-        self._image().save(file, formats.FORMATS[self.kind][0], **options)
+        buffer = io.BytesIO()
+        self._image().save(buffer, formats.FORMATS[self.kind][0], **options)
+        data = buffer.getvalue()
+        file.write(cicp.in_boxes(data, points) if said_by_boxes else data)
+
+    def _note_bmp(self):
+        """What a BMP has no place for."""
+        photo = self.photo
+        lost = {"alpha": photo.has_alpha}
+        if self.keep:
+            lost["EXIF"] = self._exif() is not None
+            lost["XMP"] = photo.xmp
+            self._note_lost_iptc()
+        lost = [name for name, there in lost.items() if there]
+        if lost:
+            photo.notes.append(f"{', '.join(lost)} cannot be kept in BMP")
 
     def _write_jpeg(self, file):
         photo = self.photo
@@ -257,7 +307,7 @@ class _Writer:
         stored = orientation.upright_size(height, width, self.turned)
         image = Image.new(_MODES[channels], stored[::-1])
         for top, strip in rows.strips():
-            strip = strip[..., :channels]
+            strip = self._in_srgb(strip[..., :channels])
             if strip.dtype == np.uint16:
                 strip = (
                     (strip.astype(np.uint32) * 255 + 32767) // 65535
@@ -269,6 +319,15 @@ class _Writer:
             strip = strip[..., 0] if channels == 1 else strip
             image.paste(Image.fromarray(np.ascontiguousarray(strip)), box[:2])
         return image
+
+    def _in_srgb(self, strip):
+        if self.space.is_identity:
+            return strip
+        colours, top = self.photo.colours, np.iinfo(strip.dtype).max
+        srgb = self.space.to_srgb(strip[..., :colours].astype(np.float32) / top)
+        strip = strip.copy()
+        strip[..., :colours] = np.rint(np.clip(srgb, 0, 1) * top)
+        return strip
 
     def _note_lost_iptc(self):
         photo = self.photo

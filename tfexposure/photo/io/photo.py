@@ -34,6 +34,8 @@ class Photo:
         format: a key of `formats.FORMATS`, such as `"jpeg"`.
         orientation: EXIF orientation of the stored pixels, 1 to 8.
         icc: bytes of the embedded ICC profile, or `None`.
+        code_points: `cicp.CodePoints` of a photo whose colours are said by
+            numbers, or `None`; `icc` then says the same as a profile.
         exif: bytes of the EXIF block without prefix (a small TIFF), or None.
         xmp: bytes of the XMP packet, or `None`.
         carried: what the file's own format keeps beside the pixels, byte for
@@ -50,6 +52,7 @@ class Photo:
     format: str
     orientation: int = 1
     icc: bytes | None = None
+    code_points: object = None
     exif: bytes | None = None
     xmp: bytes | None = None
     carried: object = None

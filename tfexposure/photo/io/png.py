@@ -24,6 +24,10 @@ _STRIP_ROWS = 256
 # zlib's level: 3 is four times as fast as 6, and files grow by a tenth.
 COMPRESSION = 3
 
+# Chunks that say what the values of pixels mean.
+COLOUR_CHUNKS = frozenset(
+    (b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"mDCV", b"cLLI")
+)
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
 # Compressed text is read up to this many bytes.
 _MAX_TEXT = 1 << 26
