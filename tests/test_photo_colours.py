@@ -134,3 +134,31 @@ def test_webp_stays_lossless_whatever_it_carries(profile, lossless):
     assert (b"VP8L" in out) == lossless
     if lossless:
         assert np.array_equal(again.rows.array(), photo.rows.array())
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_ten_bits_of_heic_stay_ten_bits(channels):
+    pytest.importorskip("pillow_heif", reason="extra heic is absent")
+    ramp = np.linspace(0, 65535, 320).astype(np.uint16)
+    pixels = np.repeat(np.tile(ramp, (64, 1))[..., None], channels, -1)
+    source = io.BytesIO()
+    png.write(source, pixels.shape, np.uint16, [(0, pixels)])
+    again, data, photo = rewritten(source.getvalue(), "heic")
+    assert any("16 bits per channel were cut to the 10" in n
+               for n in photo.notes)  # fmt: skip
+    rows = again.rows.array()
+    assert rows.dtype == np.uint16 and rows.max() == 65535
+    expected = pixels if channels != 2 else pixels[..., [0, 0, 0, 1]]
+    assert np.abs(rows.astype(int) - expected).max() < 900
+    assert len(np.unique(rows[..., 0])) > 256
+    third, _, photo = rewritten(data, "heic")
+    assert not photo.notes
+    assert np.abs(third.rows.array().astype(int) - rows).max() < 900
+
+
+def test_ten_bits_of_avif_are_cut_with_a_note():
+    """Pillow reads and writes 8; the header says what was there."""
+    data = bytearray(coded("avif", P3))
+    data[data.index(b"av1C") + 6] |= 0x40
+    assert decode._avif_depth(bytes(data)) == 10
+    assert decode._avif_depth(coded("avif", P3)) == 8

@@ -160,6 +160,8 @@ def _decode(data, kind, name, limits):
         shape = (deep.height, deep.width, deep.channels)
         photo.rows = _stored_rows(strips, shape, photo.orientation)
         return photo
+    if kind == "heic" and image.info.get("bit_depth", 8) > 8:
+        return _with_deep_heic(photo, image.info["bit_depth"])
     mode = _kept_mode(image, name)
     if image.mode == "CMYK":
         photo.losses.append("was CMYK; written as RGB")
@@ -171,6 +173,24 @@ def _decode(data, kind, name, limits):
     photo.rows = _image_rows(image, mode, photo)
     if image.mode == "CMYK":
         photo.icc = None
+    _drop_foreign_profile(photo)
+    return photo
+
+
+def _with_deep_heic(photo, depth):
+    """Reads more than 8 bits per channel, stretched to 16."""
+    plugin = import_extra("pillow_heif", "heic")
+    image = plugin.open_heif(
+        photo.data, convert_hdr_to_8bit=False, hdr_to_16bit=True
+    )
+    pixels = np.asarray(image)
+    pixels = pixels.reshape(*pixels.shape[:2], -1)
+    white = (2**depth - 1) << (16 - depth)
+    photo.encoding["depth"] = depth
+    photo.rows = Rows(*pixels.shape, np.uint16)
+    for top in range(0, len(pixels), 256):
+        strip = pixels[top : top + 256] * (65535 / white)
+        photo.rows.write(top, np.rint(strip).astype(np.uint16))
     _drop_foreign_profile(photo)
     return photo
 
@@ -335,9 +355,9 @@ def _read_boxes(photo, info):
         if photo.code_points:
             photo.icc = photo.code_points.profile()
             _note_unknown_colours(photo)
-    depth = info.get("bit_depth") or _avif_depth(photo.data)
+    depth = _avif_depth(photo.data) if photo.format == "avif" else 8
     if depth > 8:
-        photo.losses.append(f"had {depth} bits; written with 8")
+        photo.losses.append(f"had {depth} bits per channel; cut to 8")
 
 
 def _note_unknown_colours(photo):

@@ -89,9 +89,11 @@ class _Writer:
 
     def write(self, file):
         photo = self.photo
-        if photo.rows.dtype == np.uint16 and self.kind not in ("png", "tiff"):
+        had = photo.encoding.get("depth", 8 * photo.rows.dtype.itemsize)
+        kept = {"png": 16, "tiff": 16, "heic": 10}.get(self.kind, 8)
+        if had > kept:
             photo.notes.append(
-                f"16 bits per channel were cut to the 8 of {self.kind}"
+                f"{had} bits per channel were cut to the {kept} of {self.kind}"
             )
         self._give_up_profile()
         try:
@@ -249,9 +251,23 @@ class _Writer:
         elif self.kind == "avif":
             options["subsampling"] = self.subsampling or "4:4:4"
         buffer = io.BytesIO()
-        self._image().save(buffer, formats.FORMATS[self.kind][0], **options)
+        if self.kind == "heic" and self.photo.rows.dtype == np.uint16:
+            self._deep_heic().save(buffer, **options)
+        else:
+            name = formats.FORMATS[self.kind][0]
+            self._image().save(buffer, name, **options)
         data = buffer.getvalue()
         file.write(cicp.in_boxes(data, points) if said_by_boxes else data)
+
+    def _deep_heic(self):
+        """An image of pillow_heif of more than 8 bits a channel."""
+        plugin = import_extra("pillow_heif", "heic")
+        pixels = self.photo.rows.array()
+        if pixels.shape[2] == 2:
+            pixels = pixels[..., [0, 0, 0, 1]]
+        height, width, channels = pixels.shape
+        mode = {1: "L;16", 3: "RGB;16", 4: "RGBA;16"}[channels]
+        return plugin.from_bytes(mode, (width, height), pixels.tobytes())
 
     def _note_bmp(self):
         """What a BMP has no place for."""
