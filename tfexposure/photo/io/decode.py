@@ -22,6 +22,7 @@ from tfexposure.photo.io import (
     orientation,
     png,
     tiff,
+    xmp,
 )
 from tfexposure.photo.io.photo import (
     Limits,
@@ -37,6 +38,11 @@ _PLUGINS = {
     "avif": ("AvifImagePlugin", "AvifImageFile"),
     "bmp": ("BmpImagePlugin", "BmpImageFile"),
 }
+
+# What an alpha plane of AVIF or HEIC is called.
+_ALPHA = (b"auxiliary:alpha", b"aux:alpha", b"hevc:2015:auxid:1\0")
+# What marks content credentials in any format: the UUID of their box.
+_CREDENTIALS = b"c2pa\x00\x11\x00\x10\x80\x00\x00\xaa\x00\x38\x9b\x71"
 
 # Pillow mode -> mode of the kept pixels. Others are refused.
 _MODES = {
@@ -131,11 +137,10 @@ def _check_size(name, width, height, limits):
 def _decode(data, kind, name, limits):
     if kind == "png" and png.is_deep(data):
         return _decode_deep_png(data, name, limits)
-    original = data
+    original = stored = data
     if kind == "tiff":
         if 43 in data[2:4]:
-            data = tiff.classic_copy(data)
-        stored = data
+            stored = data = tiff.classic_copy(data)
         data, deep = deep_tiff.ready_for_pillow(data, name)
     else:
         deep = None
@@ -150,7 +155,7 @@ def _decode(data, kind, name, limits):
             "only files of one picture are corrected"
         )
     photo = Photo(name, None, kind, data=original)
-    _read_metadata(photo, image)
+    _read_metadata(photo, image, stored)
     if kind == "tiff":
         photo.orientation = tiff.orientation_of(stored) or 1
         _note_extra_samples(photo, image, stored, deep)
@@ -295,17 +300,20 @@ def _converter(image, mode, photo):
     return lambda part: part.convert(mode)
 
 
-def _read_metadata(photo, image):
+def _read_metadata(photo, image, stored=None):
     info = image.info
     photo.icc = info.get("icc_profile") or None
     exif = info.get("exif")
     if exif:
         photo.exif = exif.removeprefix(b"Exif\0\0") or None
-    xmp = info.get("xmp")
-    if xmp:
-        photo.xmp = xmp.encode() if isinstance(xmp, str) else xmp
+    packet = info.get("xmp")
+    if packet:
+        photo.xmp = packet.encode() if isinstance(packet, str) else packet
+    if _CREDENTIALS in photo.data:
+        photo.losses.append("content credentials (C2PA) do not hold; removed")
     if photo.format == "tiff":
-        photo.carried = tiff.carried_tags(image)
+        photo.carried = tiff.read_tags(stored)
+        _note_tiff_tags(photo)
         photo.encoding["compress"] = info.get("compression") != "raw"
         return
     if photo.format == "png":
@@ -326,8 +334,13 @@ def _read_jpeg_coding(photo, image):
 
     segments = jpeg.read_segments(photo.data)
     photo.carried = jpeg.kept_segments(segments)
-    if len(photo.carried) < len(segments) and image.info.get("mp"):
+    pictures, photo.trailer = jpeg.trailer(photo.data)
+    if xmp.has_gain_map(photo.xmp) or any(map(jpeg.is_gain_map, segments)):
+        photo.losses.append("its gain map (HDR) was not kept")
+    elif pictures or image.info.get("mp"):
         photo.losses.append("pictures behind the first were not kept")
+    if image.info.get("jfif_unit") in (1, 2):
+        photo.encoding["dpi"] = image.info.get("dpi", (0, 0))
     if image.mode == "CMYK":
         return  # Its tables are for four inks.
     photo.encoding["qtables"] = image.quantization
@@ -350,6 +363,14 @@ def _is_lossless_webp(data):
 
 def _read_boxes(photo, info):
     """Colours and depth of an AVIF or HEIC; a profile outranks numbers."""
+    further = [info.get(name) for name in ("aux", "depth_images")]
+    alpha = sum(map(photo.data.count, _ALPHA))
+    if any(further) or photo.data.count(b"auxC") > alpha:
+        photo.losses.append(
+            "pictures beside the first (gain map, depth) were not kept"
+        )
+    if b"mpvd" in photo.data:
+        photo.losses.append("its video was not kept")
     if not photo.icc:
         photo.code_points = cicp.of_boxes(photo.data)
         if photo.code_points:
@@ -419,6 +440,17 @@ def _is_broken(exif):
         return exif[:2] not in (b"II", b"MM") or not list(tiff.entries(exif))
     except (ValueError, struct.error):
         return True
+
+
+def _note_tiff_tags(photo):
+    """Layers would go on showing the old photo; maker notes have moved."""
+    if photo.carried.pop(tiff.LAYERS, None):
+        photo.losses.append("its layers were not kept, only the whole picture")
+    _, exif = photo.carried.get(tiff.EXIF_IFD, (0, {}))
+    if tiff.MAKER_NOTE in exif:
+        photo.losses.append(
+            "its maker note was moved; not all programs can read it there"
+        )
 
 
 def _note_extra_samples(photo, image, data, deep):

@@ -1,5 +1,6 @@
 """From a `Photo` to a file, whole or not at all."""
 
+import functools
 import io
 import os
 
@@ -17,7 +18,9 @@ from tfexposure.photo.io import (
     jpeg,
     orientation,
     png,
+    thumbnail,
     tiff,
+    xmp,
 )
 
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
@@ -96,6 +99,8 @@ class _Writer:
                 f"{had} bits per channel were cut to the {kept} of {self.kind}"
             )
         self._give_up_profile()
+        if self.keep and self.kind != photo.format:
+            self._note_lost()
         try:
             if self.kind == "png":
                 self._write_png(file)
@@ -143,34 +148,59 @@ class _Writer:
         )
 
     def _exif(self):
-        """EXIF of the photo, its orientation that of the written pixels."""
+        """EXIF of the photo as it is true of the written pixels."""
         if not self.keep:
             return None
         if self.photo.format == "tiff":
             return tiff.exif_of_tags(self.photo.carried)
-        exif = self.photo.exif
-        if exif and self.turned != self.photo.orientation:
-            return _with_orientation(exif, self.turned)
-        return exif
+        return self.photo.exif and self._renewed(self.photo.exif)
+
+    def _renewed(self, exif):
+        """An EXIF block with the written orientation, a new thumbnail."""
+        if self.turned != self.photo.orientation:
+            exif = _with_orientation(exif, self.turned)
+        return thumbnail.remade(exif, self._preview)
+
+    @functools.cached_property
+    def _preview(self):
+        photo = self.photo
+        return thumbnail.preview_of(photo.rows, photo.colours, self.turned)
 
     def _xmp(self):
-        """XMP of the photo, its orientation that of the written pixels."""
-        if not self.keep:
-            return None
-        return orientation.in_xmp(self.photo.xmp, self.turned)
+        """XMP of the photo as it is true of the written file."""
+        return self._true_xmp(self.photo.xmp) if self.keep else None
 
-    def _turned_chunk(self, chunk):
-        """A chunk of PNG as it is, but for a wrong orientation in XMP."""
-        xmp = png.xmp_of(chunk)
-        if orientation.of_xmp(xmp) in (None, self.turned):
+    def _true_xmp(self, packet):
+        packet = orientation.in_xmp(packet, self.turned)
+        packet = xmp.without_gain_map(packet)
+        if self.kind != "jpeg" or not self.photo.trailer:
+            packet = xmp.without_video(packet)
+        if self.kind != "jpeg" or self.photo.format != "jpeg":
+            packet = xmp.without_extension(packet)
+        return packet
+
+    def _true_chunk(self, chunk):
+        """A chunk of PNG as it is, but for what is no longer true."""
+        if chunk[0] == b"eXIf":
+            return b"eXIf", self._renewed(chunk[1])
+        packet = png.xmp_of(chunk)
+        if packet is None or self._true_xmp(packet) == packet:
             return chunk
-        return png.xmp_chunk(orientation.in_xmp(xmp, self.turned))
+        return png.xmp_chunk(self._true_xmp(packet))
+
+    def _true_segment(self, segment):
+        """The same for a segment of JPEG."""
+        marker, body = segment
+        if marker == 0xED:
+            return marker, thumbnail.without_photoshops(body)
+        body = jpeg.with_exif(body, self._renewed)
+        return marker, jpeg.with_xmp(body, self._true_xmp)
 
     def _write_png(self, file):
         photo = self.photo
         if photo.format == "png":
             chunks = [
-                self._turned_chunk((kind, body))
+                self._true_chunk((kind, body))
                 for kind, body in photo.carried
                 if self.keep or kind in png.COLOUR_CHUNKS
             ]
@@ -186,7 +216,6 @@ class _Writer:
                 chunks.append((b"eXIf", exif))
             if self._xmp():
                 chunks.append(png.xmp_chunk(self._xmp()))
-            self._note_lost_iptc()
         if photo.rows.dtype == np.uint8:
             buffer = io.BytesIO()
             self._image().save(buffer, "PNG", compress_level=png.COMPRESSION)
@@ -202,11 +231,15 @@ class _Writer:
             tags = {}
         elif photo.format == "tiff":
             tags = dict(photo.carried)
-            if photo.xmp:
-                tags[tiff.XMP] = (tags[tiff.XMP][0], self._xmp())
+            if tiff.XMP in tags:
+                kind, packet = tags[tiff.XMP]
+                tags[tiff.XMP] = (kind, self._true_xmp(packet))
+            if tiff.PHOTOSHOP in tags:
+                kind, block = tags[tiff.PHOTOSHOP]
+                block = thumbnail.without_photoshops(block)
+                tags[tiff.PHOTOSHOP] = (kind, block)
         else:
             tags = tiff.tags_of_exif(photo.exif, self._xmp())
-            self._note_lost_iptc()
         tiff.write(
             file,
             shape,
@@ -243,7 +276,6 @@ class _Writer:
                 options["exif"] = b"Exif\0\0" + exif
             if self._xmp():
                 options["xmp"] = self._xmp()
-            self._note_lost_iptc()
         if self.kind == "webp":
             lossless = self.photo.encoding.get("lossless", False)
             options["lossless"] = lossless and self.quality is None
@@ -276,7 +308,6 @@ class _Writer:
         if self.keep:
             lost["EXIF"] = self._exif() is not None
             lost["XMP"] = photo.xmp
-            self._note_lost_iptc()
         lost = [name for name, there in lost.items() if there]
         if lost:
             photo.notes.append(f"{', '.join(lost)} cannot be kept in BMP")
@@ -298,9 +329,14 @@ class _Writer:
         self._image().save(buffer, "JPEG", **options)
         if photo.format == "jpeg":
             segments = [
-                (marker, jpeg.with_orientation(body, self.turned))
+                self._true_segment((marker, body))
                 for marker, body in photo.carried
                 if self.keep or body.startswith(b"ICC_PROFILE\0")
+            ]
+            segments = [
+                segment
+                for segment in segments
+                if not jpeg.is_claim(segment) and not jpeg.is_gain_map(segment)
             ]
             if photo.icc is None:
                 segments = [
@@ -309,8 +345,14 @@ class _Writer:
                     if not segment[1].startswith(b"ICC_PROFILE\0")
                 ]
         else:
-            segments = jpeg.new_segments(self._exif(), self._xmp(), photo.icc)
+            segments, too_long = jpeg.new_segments(
+                self._exif(), self._xmp(), photo.icc
+            )
+            for name in too_long:
+                photo.notes.append(f"its {name} is too long for JPEG; not kept")
         file.write(jpeg.insert_segments(buffer.getvalue(), segments))
+        if self.keep:
+            file.write(photo.trailer)
 
     def _image(self):
         """Pillow's image of the stored pixels, 8 bits a channel."""
@@ -345,19 +387,33 @@ class _Writer:
         strip[..., :colours] = np.rint(np.clip(srgb, 0, 1) * top)
         return strip
 
-    def _note_lost_iptc(self):
-        photo = self.photo
-        carried = photo.carried or ()
+    def _note_lost(self):
+        """What lies beside EXIF, XMP and ICC stays in its own format."""
+        photo, carried, lost = self.photo, self.photo.carried or (), []
         if photo.format == "jpeg":
-            lost = any(marker == 0xED for marker, _ in carried)
-        else:
-            lost = photo.format == "tiff" and 33723 in carried
-        if lost and self.keep and photo.format != self.kind:
-            photo.notes.append(f"IPTC cannot be kept in {self.kind}")
+            markers = {marker for marker, _ in carried}
+            names = {0xED: "IPTC", 0xFE: "the comment"}
+            lost = [name for code, name in names.items() if code in markers]
+            if jpeg.has_extended_xmp(carried):
+                lost.append("the extended part of XMP")
+            if photo.trailer:
+                lost.append("the video or data behind the picture")
+        elif photo.format == "png":
+            if any(map(png.is_plain_text, carried)):
+                lost = ["text beside XMP"]
+        elif photo.format == "tiff":
+            names = {tiff.IPTC: "IPTC", tiff.PHOTOSHOP: "Photoshop's data"}
+            lost = [name for code, name in names.items() if code in carried]
+        if lost:
+            photo.notes.append(
+                f"{', '.join(lost)} cannot be kept in {self.kind}"
+            )
 
 
 def _with_orientation(exif, value):
     """The EXIF block with another orientation, all else byte for byte."""
+    if tiff.orientation_of(exif) is None:
+        return exif
     block = bytearray(exif)
     for at, tag, kind, count in tiff.entries(block):
         if tag == tiff.ORIENTATION and count == 1:

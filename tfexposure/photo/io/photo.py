@@ -40,6 +40,7 @@ class Photo:
         xmp: bytes of the XMP packet, or `None`.
         carried: what the file's own format keeps beside the pixels, byte for
             byte: JPEG segments, PNG chunks or TIFF tags.
+        trailer: what lies behind the picture of a JPEG: a phone's video.
         encoding: how the file was compressed: JPEG tables, subsampling...
         data: the file itself.
         notes: sentences for the user; what could not be kept among them.
@@ -56,6 +57,7 @@ class Photo:
     exif: bytes | None = None
     xmp: bytes | None = None
     carried: object = None
+    trailer: bytes = b""
     encoding: dict = dataclasses.field(default_factory=dict)
     data: bytes = b""
     notes: list = dataclasses.field(default_factory=list)

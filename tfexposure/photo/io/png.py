@@ -34,8 +34,9 @@ _MAX_TEXT = 1 << 26
 
 # Ancillary chunks that describe the old pixels' coding rather than the photo.
 _PIXEL_CHUNKS = frozenset(
-    (b"tRNS", b"bKGD", b"hIST", b"sBIT", b"sPLT", b"acTL", b"fcTL", b"fdAT")
-)
+    (b"tRNS", b"bKGD", b"hIST", b"sBIT", b"sPLT", b"acTL", b"fcTL", b"fdAT",
+     b"iDOT", b"caBX")
+)  # fmt: skip
 
 
 def read_chunks(data):
@@ -373,6 +374,12 @@ def xmp_of(chunk):
         return zlib.decompressobj().decompress(text, _MAX_TEXT)
     except zlib.error:
         return None
+
+
+def is_plain_text(chunk):
+    """Whether a chunk holds a title, a comment or the like."""
+    text = chunk[0] in (b"tEXt", b"zTXt", b"iTXt") and xmp_of(chunk) is None
+    return text and not chunk[1].startswith(b"Raw profile type")
 
 
 def xmp_chunk(xmp):
