@@ -57,7 +57,10 @@ class Report:
             correction: its `Correction`.
         """
         before = _picture(photo, photo.rows)
-        names = {"name": html.escape(outcome.file), "before": before}
+        names = {
+            "name": html.escape(outcomes.shown(outcome.file)),
+            "before": before,
+        }
         if correction.changed:
             after = _picture(photo, correction.rows)
             shown = SLIDER.format(after=after, **names)
@@ -135,7 +138,7 @@ def _facts(outcome, photo):
     if outcome.notes:
         facts["notes"] = "; ".join(outcome.notes)
     return "".join(
-        f"<dt>{name}</dt><dd>{html.escape(text)}</dd>"
+        f"<dt>{name}</dt><dd>{html.escape(outcomes.shown(text))}</dd>"
         for name, text in facts.items()
     )
 
@@ -164,8 +167,8 @@ def _histogram(histogram, label):
 
 def _others(done):
     rows = "".join(
-        f"<tr><td>{html.escape(outcome.file)}</td><td>{outcome.status}</td>"
-        f"<td>{html.escape(outcome.error or '')}</td></tr>"
+        f"<tr><td>{html.escape(outcomes.shown(outcome.file))}</td><td>{outcome.status}</td>"
+        f"<td>{html.escape(outcomes.shown(outcome.error or ''))}</td></tr>"
         for outcome in done
         if outcome.status in (outcomes.FAILED, outcomes.SKIPPED)
     )

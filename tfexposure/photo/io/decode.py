@@ -4,6 +4,7 @@ import importlib
 import io
 import os
 import pathlib
+import re
 import struct
 import warnings
 
@@ -44,6 +45,13 @@ _ALPHA = (b"auxiliary:alpha", b"aux:alpha", b"hevc:2015:auxid:1\0")
 # What marks content credentials in any format: the UUID of their box.
 _CREDENTIALS = b"c2pa\x00\x11\x00\x10\x80\x00\x00\xaa\x00\x38\x9b\x71"
 
+_END_MARKER = b"\xff\xd9"
+
+# What libraries say of codings that they do not know.
+_NOT_READ = re.compile(
+    "unsupported|not supported|not implemented|no decod|unknown (pixel|comp)",
+    re.IGNORECASE,
+)
 # Pillow mode -> mode of the kept pixels. Others are refused.
 _MODES = {
     "1": "L",
@@ -102,6 +110,14 @@ def read_photo(source, limits=None, name=None):
             raise UserError(f"{name}: not enough memory") from error
         except Exception as error:  # A stranger's bytes fail in many ways.
             reason = str(error).strip().split("\n")[0] or type(error).__name__
+            if _NOT_READ.search(reason) or isinstance(
+                error, NotImplementedError
+            ):
+                what = f"a {formats.FORMATS[kind][0]} of a kind that is not"
+                raise UserError(
+                    f"{name}: {what} read ({reason}); save it as PNG or TIFF "
+                    "first"
+                ) from error
             raise UserError(
                 f"{name}: damaged or cut short, cannot be decoded: {reason}"
             ) from error
@@ -138,6 +154,11 @@ def _decode(data, kind, name, limits):
     if kind == "png" and png.is_deep(data):
         return _decode_deep_png(data, name, limits)
     original = stored = data
+    if kind == "jpeg" and jpeg.kind_not_read(data):
+        raise UserError(
+            f"{name}: {jpeg.kind_not_read(data)} is not read; save it as PNG "
+            "or plain JPEG first"
+        )
     if kind == "tiff":
         if 43 in data[2:4]:
             stored = data = tiff.classic_copy(data)
@@ -172,7 +193,10 @@ def _decode(data, kind, name, limits):
         photo.losses.append("was CMYK; written as RGB")
     elif image.mode in ("P", "PA"):
         photo.losses.append("had a palette; written in full colour")
-    _load(image)
+    if kind == "jpeg":
+        image = _loaded_jpeg(image, photo)
+    else:
+        _load(image)
     if kind == "tiff" and mode == "I;16":
         photo.encoding["bits"] = deep_tiff.bits_of(stored)
     photo.rows = _image_rows(image, mode, photo)
@@ -232,6 +256,38 @@ def _open_tiff(data, name):
             f"({deep_tiff.kind_of(data)}); save it as an RGB TIFF of 8 or 16 "
             "bits first"
         ) from error
+
+
+def _loaded_jpeg(image, photo):
+    """Loads a JPEG; one that lacks nothing but its end marker, too."""
+    try:
+        _load(image)
+        return image
+    except OSError:
+        whole = _open("jpeg", photo.data + _END_MARKER)
+        _load(whole)
+        if not _reaches_its_corner(photo.data):
+            raise
+        photo.notes.append(
+            "its end marker is missing, and perhaps some of its last block"
+        )
+        return whole
+
+
+def _reaches_its_corner(data):
+    """Whether a JPEG without end marker has its last block.
+
+    Blocks that are missing are decoded as a flat grey of 128. Scans of
+    progressive ones each go over the whole picture, which tells nothing.
+    """
+    image = _open("jpeg", data + _END_MARKER)
+    if image.info.get("progressive") or image.mode not in ("L", "RGB"):
+        return False
+    image.draft("L", image.size)  # Colours reach over blocks' borders.
+    _load(image)
+    width, height = image.size
+    corner = ((width - 1) // 8 * 8, (height - 1) // 8 * 8, width, height)
+    return image.crop(corner).getextrema() != (128, 128)
 
 
 def _load(image):

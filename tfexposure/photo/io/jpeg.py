@@ -96,6 +96,29 @@ def with_exif(payload, change):
     return _EXIF + change(payload[len(_EXIF) :])
 
 
+def kind_not_read(data):
+    """Names a coding of JPEG's family that is not read, or `None`."""
+    at = 2
+    while at + 5 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:
+            at += 1
+            continue
+        if marker == 0xF7:
+            return "JPEG-LS"
+        if marker in (0xC3, 0xC7, 0xCB, 0xCF):
+            return "lossless JPEG"
+        if marker in (0xC5, 0xC6, 0xCD, 0xCE):
+            return "hierarchical JPEG"
+        if marker in (0xC0, 0xC1, 0xC2, 0xC9, 0xCA):
+            bits = data[at + 4]
+            return None if bits == 8 else f"JPEG of {bits} bits"
+        if marker == 0xDA:
+            return None
+        at += 2 + struct.unpack_from(">H", data, at + 2)[0]
+    return None
+
+
 def end_of_picture(data, at=0):
     """Offset behind the end marker of the JPEG at `at`, `None` without one."""
     at += 2
