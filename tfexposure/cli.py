@@ -26,6 +26,8 @@ COMMANDS = {
     ),
 }
 
+_SIGPIPE = 141
+
 
 def main(arguments=None):
     """Runs one sub-command.
@@ -61,8 +63,13 @@ def main(arguments=None):
         return 2
     module = importlib.import_module(COMMANDS[args.command][0])
     try:
-        return module.main(args) or 0
-    except (UserError, UsageError) as error:
+        status = module.main(args) or 0
+        if sys.stdout:
+            sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        return _SIGPIPE  # As of a program that the signal ends: `| head`.
+    except (UserError, UsageError, OSError) as error:
         if args.debug:
             raise
         _complain(args.command, error)
@@ -99,16 +106,54 @@ def _silence_libraries():
     libtiff and TensorFlow write to the standard error's descriptor past
     Python; a broken photo is to be one line.
     """
-    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    sys.stderr = os.fdopen(
+        os.dup(2), "w", buffering=1, errors="backslashreplace"
+    )
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
 
 
+def _prepare_streams():
+    """Makes standard streams that take any name and are there at all.
+
+    Where one is closed the next file opened would get its number, and a
+    stray message would go into a photo.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def run():
     """Entry point of the console script."""
+    _prepare_streams()
     if "--debug" not in sys.argv:
         _silence_libraries()
-    sys.exit(main())
+    status = 1
+    try:
+        status = main()
+    except OSError:
+        pass  # Not even standard error takes a line.
+    except SystemExit as stopped:
+        status = stopped.code
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream:
+                stream.flush()
+    except (OSError, ValueError):
+        status = status or 1
+        # The interpreter would try again, and complain.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (1, sys.stderr.fileno()):
+            os.dup2(nowhere, stream)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

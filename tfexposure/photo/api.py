@@ -103,6 +103,7 @@ def _correct_file(path, output, model, settings):
         target = pathlib.Path(output)
         if target.exists() and source.exists() and target.samefile(source):
             raise ValueError(f"output should not be the photo itself: {path}")
+    jobs.check_source(source)
     how = jobs.kind_of_target(target, batch.Output())
     photo = read_photo(source)
     correction = correct_photo(photo, model, settings)

@@ -236,7 +236,10 @@ def _correct_files(args, sources, target, model, settings, output, limits):
     single = len(sources) == 1 and not pathlib.Path(sources[0]).is_dir()
     if args.mask and not single:
         raise UserError(f"--mask={args.mask}: needs a single photo as IN")
-    if single and not output.in_place:
+    if single:
+        jobs.check_source(found[0][0])
+    named = target is not None or found[0][1].suffix in formats.SUFFIXES
+    if single and not output.in_place and named:
         output = jobs.kind_of_target(found[0][1], output)
     _check_side_files(args, found)
     progress = Progress(len(found), shown=False if args.quiet else None)
@@ -324,6 +327,10 @@ def _correct_stream(args, source, target, model, settings, output, limits):
     """One photo from or to a pipe."""
     if args.report or args.json or args.mask:
         raise UserError("--report, --json and --mask need files, not -")
+    if source == "-" and sys.stdin is None:
+        raise UserError("standard input is closed")
+    if target == "-" and sys.stdout is None:
+        raise UserError("standard output is closed")
     if source == "-":
         data = sys.stdin.buffer.read(limits.bytes + 1)
         photo = read_photo(data, limits, name="standard input")

@@ -9,6 +9,7 @@ from tfexposure.photo.io import formats
 from tfexposure.photo.results import FAILED, SKIPPED, Result
 
 _ADDED = "_corrected"
+_LONGEST = 255  # Bytes of a name.
 
 
 def default_target(source, output):
@@ -29,8 +30,9 @@ def default_target(source, output):
         return source
     if source.is_dir():
         folder = _named(source)
-        return folder.with_name(f"{folder.name}{_ADDED}")
-    return _renamed(source.with_stem(f"{source.stem}{_ADDED}"), output)
+        return folder.with_name(_added(folder.name, ""))
+    name = _added(source.stem, source.suffix)
+    return _renamed(source.with_name(name), output)
 
 
 def find_jobs(sources, target, output, left_out=None):
@@ -131,6 +133,20 @@ def place_of(path):
     return os.path.realpath(path)
 
 
+def check_source(path):
+    """Refuses a file of a kind that is not read, before its output is named.
+
+    Raises:
+        UserError: as `formats.identify`.
+    """
+    if pathlib.Path(path).is_file():
+        try:
+            with open(path, "rb") as file:
+                formats.identify(file.read(4096), os.fspath(path))
+        except OSError:
+            pass  # Reading it will say what is wrong.
+
+
 def kind_of_target(target, output):
     """The `Output` for one named file, whose suffix chooses the format.
 
@@ -148,6 +164,13 @@ def kind_of_target(target, output):
             f"{target}: its suffix disagrees with --format={output.kind}"
         )
     return dataclasses.replace(output, kind=named)
+
+
+def _added(stem, suffix):
+    """The name with `_corrected`, cut to what file systems take."""
+    while len(os.fsencode(f"{stem}{_ADDED}{suffix}")) > _LONGEST:
+        stem = stem[:-1]
+    return f"{stem}{_ADDED}{suffix}"
 
 
 def _missing(source, count):

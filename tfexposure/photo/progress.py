@@ -46,6 +46,7 @@ class Progress:
         """Wipes the line."""
         if self._shown:
             self._write("")
+        if self._shown:
             self._stream.write("\r")
 
     def _line(self, name, share):
@@ -63,5 +64,8 @@ class Progress:
         )
 
     def _write(self, text):
-        self._stream.write("\r" + text[:99].ljust(99))
-        self._stream.flush()
+        try:
+            self._stream.write("\r" + text[:99].ljust(99))
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._shown = False  # The terminal is gone; the photos are not.

@@ -43,7 +43,10 @@ class Report:
             correction: its `Correction`.
         """
         before = _picture(photo, photo.pixels)
-        names = {"name": html.escape(result.file), "before": before}
+        names = {
+            "name": html.escape(results.shown(result.file)),
+            "before": before,
+        }
         if correction.changed:
             after = _picture(photo, correction.pixels)
             shown = SLIDER.format(after=after, **names)
@@ -121,7 +124,7 @@ def _facts(result, photo):
     if result.notes:
         facts["notes"] = "; ".join(result.notes)
     return "".join(
-        f"<dt>{name}</dt><dd>{html.escape(text)}</dd>"
+        f"<dt>{name}</dt><dd>{html.escape(results.shown(text))}</dd>"
         for name, text in facts.items()
     )
 
@@ -150,8 +153,8 @@ def _histogram(histogram, label):
 
 def _others(done):
     rows = "".join(
-        f"<tr><td>{html.escape(result.file)}</td><td>{result.status}</td>"
-        f"<td>{html.escape(result.error or '')}</td></tr>"
+        f"<tr><td>{html.escape(results.shown(result.file))}</td><td>{result.status}</td>"
+        f"<td>{html.escape(results.shown(result.error or ''))}</td></tr>"
         for result in done
         if result.status in (results.FAILED, results.SKIPPED)
     )

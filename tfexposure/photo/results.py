@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 
 from tfexposure.photo.io import files
@@ -27,6 +28,11 @@ class Result:
     notes: list = dataclasses.field(default_factory=list)
 
 
+def shown(name):
+    """A file name as text that can be encoded; odd bytes as \\xNN."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def write_json(path, results):
     """Writes the results as a JSON list, atomically."""
     rows = [dataclasses.asdict(result) for result in results]
@@ -42,7 +48,7 @@ def table(results):
         f"{'tau':>5} {'s':>6}"
     ]
     for result in results:
-        name = result.file
+        name = shown(result.file)
         if len(name) > width:
             name = "..." + name[3 - width :]
         shares = ""

@@ -23,6 +23,15 @@ _SRGB_TO_XYZ = np.array(
         [0.0139160, 0.0970764, 0.7140961],
     ]
 )
+# The white of ICC profiles, and the cones that adapt to it.
+_D50 = np.array([0.9642, 1.0, 0.8249])
+_BRADFORD = np.array(
+    [
+        [0.8951, 0.2664, -0.1614],
+        [-0.7502, 1.7135, 0.0367],
+        [0.0389, -0.0685, 1.0296],
+    ]
+)
 # Rec. 709 weights of light.
 _LUMA = (0.2126, 0.7152, 0.0722)
 
@@ -169,6 +178,67 @@ class _Curve:
 
     def from_linear(self, light):
         return np.interp(light, self._light, self._encoded).astype(np.float32)
+
+
+def make_profile(points, gamma=None):
+    """Makes an ICC profile of three primaries under D65.
+
+    Args:
+        points: chromaticities (x, y) of red, green and blue.
+        gamma: exponent of all curves; `None` for sRGB's curve.
+
+    Returns:
+        bytes of a version 4 display profile (ICC.1:2022).
+    """
+    columns = _adapted_columns(points)
+    if gamma is None:
+        numbers = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+        curve = _tag(b"para", ">HH5i", 3, 0, *map(_fixed, numbers))
+    else:
+        curve = _tag(b"para", ">HHi", 0, 0, _fixed(gamma))
+    text = "Made of code points".encode("utf-16-be")
+    words = _tag(b"mluc", ">II2s2sII", 1, 12, b"en", b"US", len(text), 28)
+    tags = {b"desc": words + text, b"cprt": words + text}
+    tags[b"wtpt"] = _tag(b"XYZ ", ">3i", *map(_fixed, _D50))
+    for name, column in zip(b"rgb", columns.T, strict=True):
+        tags[bytes([name]) + b"XYZ"] = _tag(
+            b"XYZ ", ">3i", *map(_fixed, column)
+        )
+        tags[bytes([name]) + b"TRC"] = curve
+    return _assemble(tags)
+
+
+def _adapted_columns(points):
+    """Light of the primaries to XYZ under D50 (Bradford), float (3, 3)."""
+    xyz = np.array([[x / y, 1, (1 - x - y) / y] for x, y in points]).T
+    white = np.array([0.3127 / 0.3290, 1, (1 - 0.3127 - 0.3290) / 0.3290])
+    under_d65 = xyz * np.linalg.solve(xyz, white)
+    cones = np.diag((_BRADFORD @ _D50) / (_BRADFORD @ white))
+    return np.linalg.inv(_BRADFORD) @ cones @ _BRADFORD @ under_d65
+
+
+def _fixed(number):
+    return round(number * 65536)
+
+
+def _tag(kind, form, *numbers):
+    return kind + bytes(4) + struct.pack(form, *numbers)
+
+
+def _assemble(tags):
+    """A display profile of RGB out of its tags."""
+    at, table, body = 132 + 12 * len(tags), b"", b""
+    for name, payload in tags.items():
+        place = at + len(body)
+        table += struct.pack(">4sII", name, place, len(payload))
+        body += payload + bytes(-len(payload) % 4)
+    head = bytearray(128)
+    struct.pack_into(">I", head, 0, at + len(body))
+    head[8:12] = bytes((4, 0x30, 0, 0))
+    head[12:24] = b"mntrRGB XYZ "
+    head[36:40] = b"acsp"
+    struct.pack_into(">3i", head, 68, *map(_fixed, _D50))
+    return bytes(head) + struct.pack(">I", len(tags)) + table + body
 
 
 def describes(icc):

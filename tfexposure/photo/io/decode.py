@@ -4,13 +4,24 @@ import importlib
 import io
 import os
 import pathlib
+import re
 import struct
 import warnings
 
 import numpy as np
 
 from tfexposure.errors import UserError, import_extra
-from tfexposure.photo.io import deep_tiff, formats, jpeg, orientation, png, tiff
+from tfexposure.photo.io import (
+    cicp,
+    colour,
+    deep_tiff,
+    formats,
+    jpeg,
+    orientation,
+    png,
+    tiff,
+    xmp,
+)
 from tfexposure.photo.io.photo import Limits, Photo
 from tfexposure.photo.io.pixel_buffer import PixelBuffer
 
@@ -23,6 +34,18 @@ _PLUGINS = {
     "bmp": ("BmpImagePlugin", "BmpImageFile"),
 }
 
+# What an alpha plane of AVIF or HEIC is called.
+_ALPHA = (b"auxiliary:alpha", b"aux:alpha", b"hevc:2015:auxid:1\0")
+# What marks content credentials in any format: the UUID of their box.
+_CREDENTIALS = b"c2pa\x00\x11\x00\x10\x80\x00\x00\xaa\x00\x38\x9b\x71"
+
+_END_MARKER = b"\xff\xd9"
+
+# What libraries say of codings that they do not know.
+_NOT_READ = re.compile(
+    "unsupported|not supported|not implemented|no decod|unknown (pixel|comp)",
+    re.IGNORECASE,
+)
 # Pillow mode -> mode of the kept pixels. Others are refused.
 _MODES = {
     "1": "L",
@@ -81,6 +104,14 @@ def read_photo(source, limits=None, name=None):
             raise UserError(f"{name}: not enough memory") from error
         except Exception as error:  # A stranger's bytes fail in many ways.
             reason = str(error).strip().split("\n")[0] or type(error).__name__
+            if _NOT_READ.search(reason) or isinstance(
+                error, NotImplementedError
+            ):
+                what = f"a {formats.FORMATS[kind][0]} of a kind that is not"
+                raise UserError(
+                    f"{name}: {what} read ({reason}); save it as PNG or TIFF "
+                    "first"
+                ) from error
             raise UserError(
                 f"{name}: damaged or cut short, cannot be decoded: {reason}"
             ) from error
@@ -116,11 +147,15 @@ def _check_size(name, width, height, limits):
 def _decode(data, kind, name, limits):
     if kind == "png" and png.is_deep(data):
         return _decode_deep_png(data, name, limits)
-    original = data
+    original = stored = data
+    if kind == "jpeg" and jpeg.kind_not_read(data):
+        raise UserError(
+            f"{name}: {jpeg.kind_not_read(data)} is not read; save it as PNG "
+            "or plain JPEG first"
+        )
     if kind == "tiff":
         if 43 in data[2:4]:
-            data = tiff.classic_copy(data)
-        stored = data
+            stored = data = tiff.classic_copy(data)
         data, deep = deep_tiff.ready_for_pillow(data, name)
     else:
         deep = None
@@ -135,7 +170,7 @@ def _decode(data, kind, name, limits):
             "only files of one picture are corrected"
         )
     photo = Photo(name, None, kind, data=original)
-    _read_metadata(photo, image)
+    _read_metadata(photo, image, stored)
     if kind == "tiff":
         photo.orientation = tiff.orientation_of(stored) or 1
         _note_extra_samples(photo, image, stored, deep)
@@ -145,18 +180,50 @@ def _decode(data, kind, name, limits):
         shape = (deep.height, deep.width, deep.channels)
         photo.pixels = _stored_rows(strips, shape, photo.orientation)
         return photo
+    if kind == "heic" and image.info.get("bit_depth", 8) > 8:
+        return _with_deep_heic(photo, image.info["bit_depth"])
     mode = _kept_mode(image, name)
     if image.mode == "CMYK":
         photo.losses.append("was CMYK; written as RGB")
     elif image.mode in ("P", "PA"):
         photo.losses.append("had a palette; written in full colour")
-    _load(image)
+    if kind == "jpeg":
+        image = _loaded_jpeg(image, photo)
+    else:
+        _load(image)
     if kind == "tiff" and mode == "I;16":
         photo.encoding["bits"] = deep_tiff.bits_of(stored)
     photo.pixels = _image_rows(image, mode, photo)
     if image.mode == "CMYK":
         photo.icc = None
+    _drop_foreign_profile(photo)
     return photo
+
+
+def _with_deep_heic(photo, depth):
+    """Reads more than 8 bits per channel, stretched to 16."""
+    plugin = import_extra("pillow_heif", "heic")
+    image = plugin.open_heif(
+        photo.data, convert_hdr_to_8bit=False, hdr_to_16bit=True
+    )
+    pixels = np.asarray(image)
+    pixels = pixels.reshape(*pixels.shape[:2], -1)
+    white = (2**depth - 1) << (16 - depth)
+    photo.encoding["depth"] = depth
+    photo.pixels = PixelBuffer(*pixels.shape, np.uint16)
+    for top in range(0, len(pixels), 256):
+        strip = pixels[top : top + 256] * (65535 / white)
+        photo.pixels.write(top, np.rint(strip).astype(np.uint16))
+    _drop_foreign_profile(photo)
+    return photo
+
+
+def _drop_foreign_profile(photo):
+    """A grey profile says nothing of colours; left where it is, it lies."""
+    if photo.colours == 3 and colour.describes(photo.icc) not in ("", "RGB"):
+        kind = colour.describes(photo.icc)
+        photo.losses.append(f"its ICC profile was for {kind} data; not kept")
+        photo.icc = None
 
 
 def _open(kind, data):
@@ -183,6 +250,38 @@ def _open_tiff(data, name):
             f"({deep_tiff.kind_of(data)}); save it as an RGB TIFF of 8 or 16 "
             "bits first"
         ) from error
+
+
+def _loaded_jpeg(image, photo):
+    """Loads a JPEG; one that lacks nothing but its end marker, too."""
+    try:
+        _load(image)
+        return image
+    except OSError:
+        whole = _open("jpeg", photo.data + _END_MARKER)
+        _load(whole)
+        if not _reaches_its_corner(photo.data):
+            raise
+        photo.notes.append(
+            "its end marker is missing, and perhaps some of its last block"
+        )
+        return whole
+
+
+def _reaches_its_corner(data):
+    """Whether a JPEG without end marker has its last block.
+
+    Blocks that are missing are decoded as a flat grey of 128. Scans of
+    progressive ones each go over the whole picture, which tells nothing.
+    """
+    image = _open("jpeg", data + _END_MARKER)
+    if image.info.get("progressive") or image.mode not in ("L", "RGB"):
+        return False
+    image.draft("L", image.size)  # Colours reach over blocks' borders.
+    _load(image)
+    width, height = image.size
+    corner = ((width - 1) // 8 * 8, (height - 1) // 8 * 8, width, height)
+    return image.crop(corner).getextrema() != (128, 128)
 
 
 def _load(image):
@@ -251,28 +350,33 @@ def _converter(image, mode, photo):
     return lambda part: part.convert(mode)
 
 
-def _read_metadata(photo, image):
+def _read_metadata(photo, image, stored=None):
     info = image.info
     photo.icc = info.get("icc_profile") or None
     exif = info.get("exif")
     if exif:
         photo.exif = exif.removeprefix(b"Exif\0\0") or None
-    xmp = info.get("xmp")
-    if xmp:
-        photo.xmp = xmp.encode() if isinstance(xmp, str) else xmp
+    packet = info.get("xmp")
+    if packet:
+        photo.xmp = packet.encode() if isinstance(packet, str) else packet
+    if _CREDENTIALS in photo.data:
+        photo.losses.append("content credentials (C2PA) do not hold; removed")
     if photo.format == "tiff":
-        photo.raw_metadata = tiff.raw_tags(image)
+        photo.raw_metadata = tiff.read_tags(stored)
+        _note_tiff_tags(photo)
         photo.encoding["compress"] = info.get("compression") != "raw"
         return
     if photo.format == "png":
         _read_png_chunks(photo, info)
+    elif photo.format in ("avif", "heic"):
+        _read_boxes(photo, info)
+    if photo.code_points:
+        photo.code_points.check(photo.name)
     photo.orientation = _orientation(photo)
     if photo.format == "jpeg":
         _read_jpeg_coding(photo, image)
     elif photo.format == "webp":
-        photo.encoding["lossless"] = b"VP8L" in photo.data[12:64]
-    elif photo.format == "heic" and info.get("bit_depth", 8) > 8:
-        photo.losses.append(f"had {info['bit_depth']} bits; written with 8")
+        photo.encoding["lossless"] = _is_lossless_webp(photo.data)
 
 
 def _read_jpeg_coding(photo, image):
@@ -280,8 +384,13 @@ def _read_jpeg_coding(photo, image):
 
     segments = jpeg.read_segments(photo.data)
     photo.raw_metadata = jpeg.kept_segments(segments)
-    if len(photo.raw_metadata) < len(segments) and image.info.get("mp"):
+    pictures, photo.trailer = jpeg.trailer(photo.data)
+    if xmp.has_gain_map(photo.xmp) or any(map(jpeg.is_gain_map, segments)):
+        photo.losses.append("its gain map (HDR) was not kept")
+    elif pictures or image.info.get("mp"):
         photo.losses.append("pictures behind the first were not kept")
+    if image.info.get("jfif_unit") in (1, 2):
+        photo.encoding["dpi"] = image.info.get("dpi", (0, 0))
     if image.mode == "CMYK":
         return  # Its tables are for four inks.
     photo.encoding["qtables"] = image.quantization
@@ -289,6 +398,55 @@ def _read_jpeg_coding(photo, image):
     subsampling = JpegImagePlugin.get_sampling(image)
     if subsampling >= 0:
         photo.encoding["subsampling"] = subsampling
+
+
+def _is_lossless_webp(data):
+    """Whether the pixels lie in a VP8L chunk, whatever lies before them."""
+    at = 12
+    while at + 8 <= len(data):
+        kind, size = struct.unpack_from("<4sI", data, at)
+        if kind in (b"VP8L", b"VP8 "):
+            return kind == b"VP8L"
+        at += 8 + size + size % 2
+    return False
+
+
+def _read_boxes(photo, info):
+    """Colours and depth of an AVIF or HEIC; a profile outranks numbers."""
+    further = [info.get(name) for name in ("aux", "depth_images")]
+    alpha = sum(map(photo.data.count, _ALPHA))
+    if any(further) or photo.data.count(b"auxC") > alpha:
+        photo.losses.append(
+            "pictures beside the first (gain map, depth) were not kept"
+        )
+    if b"mpvd" in photo.data:
+        photo.losses.append("its video was not kept")
+    if not photo.icc:
+        photo.code_points = cicp.of_boxes(photo.data)
+        if photo.code_points:
+            photo.icc = photo.code_points.profile()
+            _note_unknown_colours(photo)
+    depth = _avif_depth(photo.data) if photo.format == "avif" else 8
+    if depth > 8:
+        photo.losses.append(f"had {depth} bits per channel; cut to 8")
+
+
+def _note_unknown_colours(photo):
+    points = photo.code_points
+    if not points.is_srgb and photo.icc is None:
+        photo.notes.append(
+            f"its colours are of an unknown kind (primaries {points.primaries},"
+            f" transfer {points.transfer}); taken for sRGB"
+        )
+
+
+def _avif_depth(data):
+    """Bits per channel by the first av1C box; 8 if there is none."""
+    at = data.find(b"av1C")
+    if at < 0 or len(data) < at + 7:
+        return 8
+    flags = data[at + 6]
+    return (12 if flags & 0x20 else 10) if flags & 0x40 else 8
 
 
 def _read_png_chunks(photo, info):
@@ -304,6 +462,11 @@ def _read_png_chunks(photo, info):
             photo.exif = block.removeprefix(b"Exif\0\0") or None
         except ValueError:
             photo.notes.append("its EXIF block is damaged; carried along")
+    for kind, body in photo.raw_metadata:
+        if kind == b"cICP" and cicp.of_chunk(body):  # Outranks a profile.
+            photo.code_points = cicp.of_chunk(body)
+            photo.icc = photo.code_points.profile()
+            _note_unknown_colours(photo)
     packets = filter(None, map(png.xmp_of, photo.raw_metadata))
     photo.xmp = next(packets, photo.xmp)
 
@@ -327,6 +490,17 @@ def _is_broken(exif):
         return exif[:2] not in (b"II", b"MM") or not list(tiff.entries(exif))
     except (ValueError, struct.error):
         return True
+
+
+def _note_tiff_tags(photo):
+    """Layers would go on showing the old photo; maker notes have moved."""
+    if photo.raw_metadata.pop(tiff.LAYERS, None):
+        photo.losses.append("its layers were not kept, only the whole picture")
+    _, exif = photo.raw_metadata.get(tiff.EXIF_IFD, (0, {}))
+    if tiff.MAKER_NOTE in exif:
+        photo.losses.append(
+            "its maker note was moved; not all programs can read it there"
+        )
 
 
 def _note_extra_samples(photo, image, data, deep):

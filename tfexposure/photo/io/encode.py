@@ -1,12 +1,24 @@
 """From a `Photo` to a file, whole or not at all."""
 
+import functools
 import io
 import os
 
 import numpy as np
 
 from tfexposure.errors import UserError, import_extra
-from tfexposure.photo.io import files, formats, jpeg, orientation, png, tiff
+from tfexposure.photo.io import (
+    cicp,
+    colour,
+    files,
+    formats,
+    jpeg,
+    orientation,
+    png,
+    thumbnail,
+    tiff,
+    xmp,
+)
 
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
@@ -60,6 +72,8 @@ class _Writer:
         self.subsampling = subsampling
         self.keep = metadata == "keep"
         self.turned = self._written_orientation()
+        self.icc = photo.icc
+        self.space = colour.SameColour()
 
     def _written_orientation(self):
         """Stored order is kept where the file can say how to turn it."""
@@ -75,10 +89,15 @@ class _Writer:
 
     def write(self, file):
         photo = self.photo
-        if photo.pixels.dtype == np.uint16 and self.kind not in ("png", "tiff"):
+        had = photo.encoding.get("depth", 8 * photo.pixels.dtype.itemsize)
+        kept = {"png": 16, "tiff": 16, "heic": 10}.get(self.kind, 8)
+        if had > kept:
             photo.notes.append(
-                f"16 bits per channel were cut to the 8 of {self.kind}"
+                f"{had} bits per channel were cut to the {kept} of {self.kind}"
             )
+        self._give_up_profile()
+        if self.keep and self.kind != photo.format:
+            self._note_lost()
         try:
             if self.kind == "png":
                 self._write_png(file)
@@ -92,6 +111,24 @@ class _Writer:
             raise UserError(
                 f"{photo.name}: cannot be written as {self.kind}: {error}"
             ) from error
+
+    def _give_up_profile(self):
+        """Converts to sRGB where the file cannot say what the colours are."""
+        photo = self.photo
+        grey_as_colour = photo.colours == 1 and (
+            self.kind == "webp"
+            or (self.kind in ("avif", "heic") and photo.has_alpha)
+        )
+        grey_profile = colour.describes(photo.icc) == "GRAY"
+        if self.kind != "bmp" and not (grey_as_colour and grey_profile):
+            return
+        self.icc = None
+        self.space = colour.colour_of(photo.icc, photo.notes, photo.colours)
+        if photo.icc:
+            photo.notes.append(
+                f"its ICC profile cannot be kept in {self.kind}; colours were "
+                "converted to sRGB"
+            )
 
     def _stored_strips(self):
         """(height, width) as stored, and the strips in that order."""
@@ -108,47 +145,74 @@ class _Writer:
         )
 
     def _exif(self):
-        """EXIF of the photo, its orientation that of the written pixels."""
+        """EXIF of the photo as it is true of the written pixels."""
         if not self.keep:
             return None
         if self.photo.format == "tiff":
             return tiff.exif_of_tags(self.photo.raw_metadata)
-        exif = self.photo.exif
-        if exif and self.turned != self.photo.orientation:
-            return _with_orientation(exif, self.turned)
-        return exif
+        return self.photo.exif and self._renewed(self.photo.exif)
+
+    def _renewed(self, exif):
+        """An EXIF block with the written orientation, a new thumbnail."""
+        if self.turned != self.photo.orientation:
+            exif = _with_orientation(exif, self.turned)
+        return thumbnail.remade(exif, self._preview)
+
+    @functools.cached_property
+    def _preview(self):
+        photo = self.photo
+        return thumbnail.preview_of(photo.pixels, photo.colours, self.turned)
 
     def _xmp(self):
-        """XMP of the photo, its orientation that of the written pixels."""
-        if not self.keep:
-            return None
-        return orientation.in_xmp(self.photo.xmp, self.turned)
+        """XMP of the photo as it is true of the written file."""
+        return self._true_xmp(self.photo.xmp) if self.keep else None
 
-    def _turned_chunk(self, chunk):
-        """A chunk of PNG as it is, but for a wrong orientation in XMP."""
-        xmp = png.xmp_of(chunk)
-        if orientation.of_xmp(xmp) in (None, self.turned):
+    def _true_xmp(self, packet):
+        packet = orientation.in_xmp(packet, self.turned)
+        packet = xmp.without_gain_map(packet)
+        if self.kind != "jpeg" or not self.photo.trailer:
+            packet = xmp.without_video(packet)
+        if self.kind != "jpeg" or self.photo.format != "jpeg":
+            packet = xmp.without_extension(packet)
+        return packet
+
+    def _true_chunk(self, chunk):
+        """A chunk of PNG as it is, but for what is no longer true."""
+        if chunk[0] == b"eXIf":
+            return b"eXIf", self._renewed(chunk[1])
+        packet = png.xmp_of(chunk)
+        if packet is None or self._true_xmp(packet) == packet:
             return chunk
-        return png.xmp_chunk(orientation.in_xmp(xmp, self.turned))
+        return png.xmp_chunk(self._true_xmp(packet))
+
+    def _true_segment(self, segment):
+        """The same for a segment of JPEG."""
+        marker, body = segment
+        if marker == 0xED:
+            return marker, thumbnail.without_photoshops(body)
+        body = jpeg.with_exif(body, self._renewed)
+        return marker, jpeg.with_xmp(body, self._true_xmp)
 
     def _write_png(self, file):
         photo = self.photo
         if photo.format == "png":
             chunks = [
-                self._turned_chunk((kind, body))
+                self._true_chunk((kind, body))
                 for kind, body in photo.raw_metadata
-                if self.keep or kind in (b"iCCP", b"sRGB", b"gAMA", b"cHRM")
+                if self.keep or kind in png.COLOUR_CHUNKS
             ]
-            if photo.icc is None:
+            if photo.icc is None and not photo.code_points:
                 chunks = [c for c in chunks if c[0] != b"iCCP"]
         else:
-            chunks = [png.profile_chunk(photo.icc)] if photo.icc else []
+            chunks = [png.profile_chunk(self.icc)] if self.icc else []
+            points = photo.code_points
+            if points and not points.is_srgb:
+                chunks.append((b"cICP", points.chunk()))
             exif = self._exif()
             if exif:
                 chunks.append((b"eXIf", exif))
             if self._xmp():
                 chunks.append(png.xmp_chunk(self._xmp()))
-            self._note_lost_iptc()
         if photo.pixels.dtype == np.uint8:
             buffer = io.BytesIO()
             self._image().save(buffer, "PNG", compress_level=png.COMPRESSION)
@@ -164,11 +228,15 @@ class _Writer:
             tags = {}
         elif photo.format == "tiff":
             tags = dict(photo.raw_metadata)
-            if photo.xmp:
-                tags[tiff.XMP] = (tags[tiff.XMP][0], self._xmp())
+            if tiff.XMP in tags:
+                kind, packet = tags[tiff.XMP]
+                tags[tiff.XMP] = (kind, self._true_xmp(packet))
+            if tiff.PHOTOSHOP in tags:
+                kind, block = tags[tiff.PHOTOSHOP]
+                block = thumbnail.without_photoshops(block)
+                tags[tiff.PHOTOSHOP] = (kind, block)
         else:
             tags = tiff.tags_of_exif(photo.exif, self._xmp())
-            self._note_lost_iptc()
         tiff.write(
             file,
             shape,
@@ -181,14 +249,23 @@ class _Writer:
         )
 
     def _write_by_pillow(self, file):
-        options = {"icc_profile": self.photo.icc}
         if self.kind == "jpeg":
             self._write_jpeg(file)
             return
+        points = self.photo.code_points
+        options = {"icc_profile": self.icc}
+        said_by_boxes = points and self.kind in ("avif", "heic")
+        if said_by_boxes:
+            options["icc_profile"] = None
         if self.kind == "heic":
             import_extra("pillow_heif", "heic").register_heif_opener()
+            if said_by_boxes:
+                options["save_nclx_profile"] = True
+                options["color_primaries"] = points.primaries
+                options["transfer_characteristics"] = points.transfer
         elif self.kind == "bmp":
             options = {}
+            self._note_bmp()
         if self.kind in ("webp", "avif", "heic"):
             options["quality"] = self.quality or QUALITY
             exif = self._exif()
@@ -196,14 +273,41 @@ class _Writer:
                 options["exif"] = b"Exif\0\0" + exif
             if self._xmp():
                 options["xmp"] = self._xmp()
-            self._note_lost_iptc()
         if self.kind == "webp":
             lossless = self.photo.encoding.get("lossless", False)
             options["lossless"] = lossless and self.quality is None
             options["exact"] = True
         elif self.kind == "avif":
             options["subsampling"] = self.subsampling or "4:4:4"
-        self._image().save(file, formats.FORMATS[self.kind][0], **options)
+        buffer = io.BytesIO()
+        if self.kind == "heic" and self.photo.pixels.dtype == np.uint16:
+            self._deep_heic().save(buffer, **options)
+        else:
+            name = formats.FORMATS[self.kind][0]
+            self._image().save(buffer, name, **options)
+        data = buffer.getvalue()
+        file.write(cicp.in_boxes(data, points) if said_by_boxes else data)
+
+    def _deep_heic(self):
+        """An image of pillow_heif of more than 8 bits a channel."""
+        plugin = import_extra("pillow_heif", "heic")
+        pixels = self.photo.pixels.array()
+        if pixels.shape[2] == 2:
+            pixels = pixels[..., [0, 0, 0, 1]]
+        height, width, channels = pixels.shape
+        mode = {1: "L;16", 3: "RGB;16", 4: "RGBA;16"}[channels]
+        return plugin.from_bytes(mode, (width, height), pixels.tobytes())
+
+    def _note_bmp(self):
+        """What a BMP has no place for."""
+        photo = self.photo
+        lost = {"alpha": photo.has_alpha}
+        if self.keep:
+            lost["EXIF"] = self._exif() is not None
+            lost["XMP"] = photo.xmp
+        lost = [name for name, there in lost.items() if there]
+        if lost:
+            photo.notes.append(f"{', '.join(lost)} cannot be kept in BMP")
 
     def _write_jpeg(self, file):
         photo = self.photo
@@ -222,9 +326,14 @@ class _Writer:
         self._image().save(buffer, "JPEG", **options)
         if photo.format == "jpeg":
             segments = [
-                (marker, jpeg.with_orientation(body, self.turned))
+                self._true_segment((marker, body))
                 for marker, body in photo.raw_metadata
                 if self.keep or body.startswith(b"ICC_PROFILE\0")
+            ]
+            segments = [
+                segment
+                for segment in segments
+                if not jpeg.is_claim(segment) and not jpeg.is_gain_map(segment)
             ]
             if photo.icc is None:
                 segments = [
@@ -233,8 +342,14 @@ class _Writer:
                     if not segment[1].startswith(b"ICC_PROFILE\0")
                 ]
         else:
-            segments = jpeg.new_segments(self._exif(), self._xmp(), photo.icc)
+            segments, too_long = jpeg.new_segments(
+                self._exif(), self._xmp(), photo.icc
+            )
+            for name in too_long:
+                photo.notes.append(f"its {name} is too long for JPEG; not kept")
         file.write(jpeg.insert_segments(buffer.getvalue(), segments))
+        if self.keep:
+            file.write(photo.trailer)
 
     def _image(self):
         """Pillow's image of the stored pixels, 8 bits a channel."""
@@ -247,7 +362,7 @@ class _Writer:
         stored = orientation.upright_size(height, width, self.turned)
         image = Image.new(_MODES[channels], stored[::-1])
         for top, strip in rows.strips():
-            strip = strip[..., :channels]
+            strip = self._in_srgb(strip[..., :channels])
             if strip.dtype == np.uint16:
                 strip = (
                     (strip.astype(np.uint32) * 255 + 32767) // 65535
@@ -260,19 +375,45 @@ class _Writer:
             image.paste(Image.fromarray(np.ascontiguousarray(strip)), box[:2])
         return image
 
-    def _note_lost_iptc(self):
-        photo = self.photo
-        kept = photo.raw_metadata or ()
+    def _in_srgb(self, strip):
+        if self.space.is_identity:
+            return strip
+        colours, top = self.photo.colours, np.iinfo(strip.dtype).max
+        srgb = self.space.to_srgb(strip[..., :colours].astype(np.float32) / top)
+        strip = strip.copy()
+        strip[..., :colours] = np.rint(np.clip(srgb, 0, 1) * top)
+        return strip
+
+    def _note_lost(self):
+        """What lies beside EXIF, XMP and ICC stays in its own format."""
+        photo, lost = self.photo, []
+        raw_metadata = photo.raw_metadata or ()
         if photo.format == "jpeg":
-            lost = any(marker == 0xED for marker, _ in kept)
-        else:
-            lost = photo.format == "tiff" and 33723 in kept
-        if lost and self.keep and photo.format != self.kind:
-            photo.notes.append(f"IPTC cannot be kept in {self.kind}")
+            markers = {marker for marker, _ in raw_metadata}
+            names = {0xED: "IPTC", 0xFE: "the comment"}
+            lost = [name for code, name in names.items() if code in markers]
+            if jpeg.has_extended_xmp(raw_metadata):
+                lost.append("the extended part of XMP")
+            if photo.trailer:
+                lost.append("the video or data behind the picture")
+        elif photo.format == "png":
+            if any(map(png.is_plain_text, raw_metadata)):
+                lost = ["text beside XMP"]
+        elif photo.format == "tiff":
+            names = {tiff.IPTC: "IPTC", tiff.PHOTOSHOP: "Photoshop's data"}
+            lost = [
+                name for code, name in names.items() if code in raw_metadata
+            ]
+        if lost:
+            photo.notes.append(
+                f"{', '.join(lost)} cannot be kept in {self.kind}"
+            )
 
 
 def _with_orientation(exif, value):
     """The EXIF block with another orientation, all else byte for byte."""
+    if tiff.orientation_of(exif) is None:
+        return exif
     block = bytearray(exif)
     for at, tag, kind, count in tiff.entries(block):
         if tag == tiff.ORIENTATION and count == 1:

@@ -47,6 +47,34 @@ UNREAD_SUFFIXES = dict.fromkeys(RAW_SUFFIXES, _RAW) | {
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"}
 
+# First bytes (offset, bytes) of kinds that are not read.
+_UNREAD_MAGIC = (
+    (0, b"GIF8", _GIF),
+    (0, b"\xff\x0a", _JPEG_XL),
+    (4, b"JXL ", _JPEG_XL),
+    (4, b"jP  ", _JPEG_2000),
+    (0, b"\xff\x4f\xff\x51", _JPEG_2000),
+    (0, b"8BPS", _LAYERED),
+    (0, b"gimp xcf", _LAYERED),
+    (0, b"\x76\x2f\x31\x01", _LIGHT),
+    (0, b"#?RADIANCE", _LIGHT),
+    (0, b"#?RGBE", _LIGHT),
+    (0, b"II\xbc\x01", _LIGHT),
+    (0, b"FUJIFILMCCD-RAW", _RAW),
+    (0, b"IIU\0", _RAW),
+    (0, b"IIRO", _RAW),
+    (0, b"IIRS", _RAW),
+    (0, b"MMOR", _RAW),
+    (0, b"FOVb", _RAW),
+    (8, b"crx ", _RAW),
+    (0, b"qoif", _OTHER),
+    (0, b"BPG\xfb", _OTHER),
+    (0, b"\0\0\x01\0", _OTHER),
+    (0, b"%PDF", "a PDF is not a photo; export its pictures first"),
+)
+_VIDEO_BRANDS = (b"isom", b"iso2", b"mp41", b"mp42", b"qt  ", b"M4V ", b"avc1")
+_VIDEO = "videos are not read; export a frame as PNG or JPEG first"
+
 ACCEPTED = "JPEG, PNG, TIFF, WebP, AVIF, HEIC and BMP"
 
 
@@ -65,7 +93,7 @@ def sniff(data):
         if brands & _AVIF_BRANDS:
             return "avif"
         if brands & _HEIC_BRANDS:
-            return "heic"
+            return "avif" if b"av01" in data[:4096] else "heic"
     if data[:2] == b"BM":
         return "bmp"
     return None
@@ -89,20 +117,10 @@ def identify(data, name):
         raise UserError(f"{name}: the file is empty (0 bytes)")
     suffix = pathlib.PurePath(name).suffix.lower()
     if suffix in RAW_SUFFIXES:
-        raise UserError(
-            f"{name}: camera raw files are not read; develop it to a 16-bit "
-            "TIFF first"
-        )
+        raise UserError(f"{name}: {_RAW}")
     found = sniff(data)
     if found is None:
-        if data[:4] == b"GIF8":
-            raise UserError(
-                f"{name}: GIF is not read (256 colours, perhaps animated); "
-                "save it as PNG first"
-            )
-        raise UserError(
-            f"{name}: not a photo in a known format; {ACCEPTED} are read"
-        )
+        raise UserError(f"{name}: {_why_unread(data)}")
     named = SUFFIXES.get(suffix)
     if named is not None and named != found:
         raise UserError(
@@ -110,3 +128,14 @@ def identify(data, name):
             f"{FORMATS[found][0]}; rename it to {FORMATS[found][1][0]}"
         )
     return found
+
+
+def _why_unread(data):
+    for at, magic, why in _UNREAD_MAGIC:
+        if data[at : at + len(magic)] == magic:
+            return why
+    if data[4:8] == b"ftyp" and data[8:12] in _VIDEO_BRANDS:
+        return _VIDEO
+    if data[:1] == b"P" and data[1:2] in b"1234567Ff" and data[2:3].isspace():
+        return _OTHER
+    return f"not a photo in a known format; {ACCEPTED} are read"

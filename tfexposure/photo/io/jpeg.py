@@ -2,12 +2,13 @@
 
 import struct
 
-from tfexposure.photo.io import orientation
-
 _EXIF = b"Exif\0\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _ICC = b"ICC_PROFILE\0"
 _MULTI_PICTURE = b"MPF\0"
+
+_EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
+_ISO_GAIN_MAP = b"urn:iso:std:iso:ts:21496:-1\0"
 
 # Segments that describe how the pixels are coded, which a new coding has of
 # its own: JFIF's APP0 and Adobe's APP14.
@@ -56,14 +57,115 @@ def kept_segments(segments):
     ]
 
 
-def with_orientation(payload, value):
-    """An XMP segment with this orientation where it states one.
+def is_exif(segment):
+    """Whether a (marker, payload) holds an EXIF block."""
+    return segment[0] == 0xE1 and segment[1].startswith(_EXIF)
 
-    Other segments come back as they are.
+
+def has_extended_xmp(segments):
+    """Whether XMP goes on in segments of its own."""
+    return any(body.startswith(_EXTENDED_XMP) for _, body in segments)
+
+
+def is_claim(segment):
+    """Whether a segment holds content credentials (C2PA), which are signed."""
+    return segment[0] == 0xEB and b"c2pa" in segment[1]
+
+
+def is_gain_map(segment):
+    """Whether a segment describes a gain map by ISO 21496-1."""
+    return segment[0] == 0xE2 and segment[1].startswith(_ISO_GAIN_MAP)
+
+
+def with_xmp(payload, change):
+    """A segment with its XMP packet changed; others come as they are.
+
+    Args:
+        payload: bytes of a segment.
+        change: function from a packet to another.
     """
     if not payload.startswith(_XMP):
         return payload
-    return orientation.in_xmp(payload, value)
+    return _XMP + change(payload[len(_XMP) :])
+
+
+def with_exif(payload, change):
+    """The same for the EXIF block of a segment."""
+    if not payload.startswith(_EXIF):
+        return payload
+    return _EXIF + change(payload[len(_EXIF) :])
+
+
+def kind_not_read(data):
+    """Names a coding of JPEG's family that is not read, or `None`."""
+    at = 2
+    while at + 5 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:
+            at += 1
+            continue
+        if marker == 0xF7:
+            return "JPEG-LS"
+        if marker in (0xC3, 0xC7, 0xCB, 0xCF):
+            return "lossless JPEG"
+        if marker in (0xC5, 0xC6, 0xCD, 0xCE):
+            return "hierarchical JPEG"
+        if marker in (0xC0, 0xC1, 0xC2, 0xC9, 0xCA):
+            bits = data[at + 4]
+            return None if bits == 8 else f"JPEG of {bits} bits"
+        if marker == 0xDA:
+            return None
+        at += 2 + struct.unpack_from(">H", data, at + 2)[0]
+    return None
+
+
+def end_of_picture(data, at=0):
+    """Offset behind the end marker of the JPEG at `at`, `None` without one."""
+    at += 2
+    while at + 4 <= len(data):
+        if data[at] != 0xFF:
+            return None
+        marker = data[at + 1]
+        if marker == 0xD9:
+            return at + 2
+        if marker == 0xFF or marker == 0x01 or 0xD0 <= marker <= 0xD7:
+            at += 1 if marker == 0xFF else 2
+            continue
+        at += 2 + struct.unpack_from(">H", data, at + 2)[0]
+        if marker == 0xDA:
+            at = _end_of_scan(data, at)
+    return at + 2 if data[at : at + 2] == b"\xff\xd9" else None
+
+
+def _end_of_scan(data, at):
+    """Offset of the first marker behind entropy-coded data."""
+    while True:
+        at = data.find(b"\xff", at)
+        if at < 0 or at + 1 >= len(data):
+            return len(data)
+        if data[at + 1] == 0 or 0xD0 <= data[at + 1] <= 0xD7:
+            at += 2
+        elif data[at + 1] == 0xFF:
+            at += 1
+        else:
+            return at
+
+
+def trailer(data):
+    """What lies behind the picture.
+
+    Returns:
+        (number of further pictures, bytes behind them); phones append videos.
+    """
+    at, pictures = end_of_picture(data), 0
+    while at is not None:
+        start = at + len(data[at:]) - len(data[at:].lstrip(b"\0"))
+        if data[start : start + 3] != b"\xff\xd8\xff":
+            rest = data[at:]
+            return pictures, rest if rest.strip(b"\0") else b""
+        pictures += 1
+        at = end_of_picture(data, start)
+    return pictures, b""
 
 
 def insert_segments(data, segments):
@@ -82,17 +184,17 @@ def insert_segments(data, segments):
 def new_segments(exif=None, xmp=None, icc=None):
     """Makes the segments of a file that comes from another format.
 
-    Raises:
-        ValueError: if EXIF or XMP exceed a segment's 65,533 bytes.
+    Returns:
+        (segments, names of what was too long for a segment's 65,533 bytes).
     """
-    segments = []
+    segments, too_long = [], []
     for kind, prefix, payload in (
         ("EXIF", _EXIF, exif),
         ("XMP", _XMP, xmp),
     ):
-        if payload:
-            if len(prefix) + len(payload) > 65533:
-                raise ValueError(f"its {kind} is too long for a JPEG file")
+        if payload and len(prefix) + len(payload) > 65533:
+            too_long.append(kind)
+        elif payload:
             segments.append((0xE1, prefix + payload))
     if icc:
         size = 65533 - len(_ICC) - 2
@@ -100,4 +202,4 @@ def new_segments(exif=None, xmp=None, icc=None):
         for number, piece in enumerate(pieces, 1):
             header = _ICC + bytes((number, len(pieces)))
             segments.append((0xE2, header + piece))
-    return segments
+    return segments, too_long

@@ -34,10 +34,13 @@ class Photo:
         format: a key of `formats.FORMATS`, such as `"jpeg"`.
         orientation: EXIF orientation of the stored pixels, 1 to 8.
         icc: bytes of the embedded ICC profile, or `None`.
+        code_points: `cicp.CodePoints` of a photo whose colours are said by
+            numbers, or `None`; `icc` then says the same as a profile.
         exif: bytes of the EXIF block without prefix (a small TIFF), or None.
         xmp: bytes of the XMP packet, or `None`.
         raw_metadata: what the file's own format keeps beside the pixels, byte
             for byte: JPEG segments, PNG chunks or TIFF tags.
+        trailer: what lies behind the picture of a JPEG: a phone's video.
         encoding: how the file was compressed: JPEG tables, subsampling...
         data: the file itself.
         notes: sentences for the user; what could not be kept among them.
@@ -50,9 +53,11 @@ class Photo:
     format: str
     orientation: int = 1
     icc: bytes | None = None
+    code_points: object = None
     exif: bytes | None = None
     xmp: bytes | None = None
     raw_metadata: object = None
+    trailer: bytes = b""
     encoding: dict = dataclasses.field(default_factory=dict)
     data: bytes = b""
     notes: list = dataclasses.field(default_factory=list)

@@ -24,14 +24,19 @@ _STRIP_ROWS = 256
 # zlib's level: 3 is four times as fast as 6, and files grow by a tenth.
 COMPRESSION = 3
 
+# Chunks that say what the values of pixels mean.
+COLOUR_CHUNKS = frozenset(
+    (b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"mDCV", b"cLLI")
+)
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
 # Compressed text is read up to this many bytes.
 _MAX_TEXT = 1 << 26
 
 # Ancillary chunks that describe the old pixels' coding rather than the photo.
 _PIXEL_CHUNKS = frozenset(
-    (b"tRNS", b"bKGD", b"hIST", b"sBIT", b"sPLT", b"acTL", b"fcTL", b"fdAT")
-)
+    (b"tRNS", b"bKGD", b"hIST", b"sBIT", b"sPLT", b"acTL", b"fcTL", b"fdAT",
+     b"iDOT", b"caBX")
+)  # fmt: skip
 
 
 def read_chunks(data):
@@ -369,6 +374,12 @@ def xmp_of(chunk):
         return zlib.decompressobj().decompress(text, _MAX_TEXT)
     except zlib.error:
         return None
+
+
+def is_plain_text(chunk):
+    """Whether a chunk holds a title, a comment or the like."""
+    text = chunk[0] in (b"tEXt", b"zTXt", b"iTXt") and xmp_of(chunk) is None
+    return text and not chunk[1].startswith(b"Raw profile type")
 
 
 def xmp_chunk(xmp):

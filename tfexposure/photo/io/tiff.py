@@ -11,13 +11,14 @@ import struct
 import zlib
 
 import numpy as np
-from PIL import TiffImagePlugin
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
 STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP = 273, 274, 277, 278
 STRIP_BYTES, PLANAR, PREDICTOR, TILE_WIDTH = 279, 284, 317, 322
 EXTRA_SAMPLES, SAMPLE_FORMAT, XMP, ICC = 338, 339, 700, 34675
 EXIF_IFD, GPS_IFD, INTEROP_IFD = 34665, 34853, 40965
+_POINTERS = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
+IPTC, PHOTOSHOP, LAYERS, MAKER_NOTE = 33723, 34377, 37724, 37500
 
 # Tags that say how the pixels are coded, or that point into the old file:
 # tiles, colour map, JPEG tables, sub-pictures and their like.
@@ -30,7 +31,7 @@ _CODING = frozenset(
      SAMPLE_FORMAT, ICC)
 )  # fmt: skip
 # XMP, IPTC and Photoshop's blocks have places of their own in other formats.
-_NOT_EXIF = frozenset((XMP, 33723, 34377))
+_NOT_EXIF = frozenset((XMP, IPTC, PHOTOSHOP))
 _LONG, _SHORT, _UNDEFINED, _BYTE = 4, 3, 7, 1
 # Bytes of one value of each type.
 _TYPE_BYTES = {
@@ -171,6 +172,12 @@ def entries(data):
     if struct.unpack_from(order + "H", data, 2)[0] != 42:
         raise ValueError("its header is not that of a TIFF")
     (at,) = struct.unpack_from(order + "I", data, 4)
+    yield from entries_at(data, at)
+
+
+def entries_at(data, at):
+    """The same of the directory at an offset."""
+    order = byte_order(data)
     (entries,) = struct.unpack_from(order + "H", data, at)
     for offset in range(at + 2, at + 2 + 12 * entries, 12):
         yield (offset, *struct.unpack_from(order + "HHI", data, offset))
@@ -219,44 +226,79 @@ def undo_differences(grey, samples, span):
     return pixels
 
 
-def raw_tags(image):
-    """The tags of an opened TIFF that belong to the photo.
+def read_tags(data):
+    """The tags of a TIFF or EXIF block that belong to the photo.
+
+    Args:
+        data: bytes of a classic TIFF, which an EXIF block is, too.
 
     Returns:
-        dict tag -> (type, value); EXIF and GPS as nested dicts.
+        dict tag -> (type, value); value is the bytes of the numbers in
+        little-endian order, or for EXIF and GPS another such dict. What lies
+        outside the file is left out.
+
+    Raises:
+        ValueError: if the tags claim more than there is.
     """
-    tags = {}
-    directory = image.tag_v2
-    exif = image.getexif()
-    for tag in directory:
-        if tag in _CODING:
-            continue
-        if tag in (EXIF_IFD, GPS_IFD):
-            nested = dict(exif.get_ifd(tag))
-            nested.pop(INTEROP_IFD, None)
-            tags[tag] = (_LONG, nested)
-        else:
-            tags[tag] = (directory.tagtype[tag], directory[tag])
+    tags = _read_tags(data, entries(data), (EXIF_IFD, GPS_IFD), _CODING)
+    if _size_of(tags) > 2 * len(data):
+        raise ValueError("its tags overlap")
     return tags
+
+
+def _read_tags(data, found, pointers, left_out=frozenset()):
+    tags, total = {}, 0
+    for place, tag, kind, count in found:
+        if tag in _POINTERS:
+            if tag in pointers and count == 1:
+                below = entries_at(data, get(data, place, _LONG))
+                further = (INTEROP_IFD,) if tag == EXIF_IFD else ()
+                try:
+                    tags[tag] = (_LONG, _read_tags(data, below, further))
+                except struct.error:
+                    continue  # Outside the file.
+        elif tag not in left_out:
+            raw = _value_bytes(data, place, kind, count)
+            if raw is not None:
+                tags[tag] = (kind, raw)
+                total += len(raw)
+                if total > 2 * len(data):
+                    raise ValueError("its tags overlap")
+    return tags
+
+
+def _size_of(tags):
+    return sum(
+        _size_of(value) if isinstance(value, dict) else len(value)
+        for _, value in tags.values()
+    )
+
+
+def _value_bytes(data, place, kind, count):
+    """A tag's numbers, little-endian; `None` if they cannot be had."""
+    size = _TYPE_BYTES.get(kind, 0) * count
+    start = place + 8
+    if size > 4:
+        (start,) = struct.unpack_from(byte_order(data) + "I", data, start)
+    raw = bytes(data[start : start + size])
+    if len(raw) != size or not size:
+        return None
+    width = 4 if kind in (5, 10) else _TYPE_BYTES[kind]
+    # IPTC is a stream of bytes, whatever type its tag has.
+    (tag,) = struct.unpack_from(byte_order(data) + "H", data, place)
+    if byte_order(data) == "<" or width == 1 or tag == IPTC:
+        return raw
+    return np.frombuffer(raw, f">u{width}").byteswap().tobytes()
 
 
 def tags_of_exif(exif, xmp):
     """Tags for a TIFF made from another format's EXIF block and XMP."""
     tags = {}
     if exif:
-        from PIL import Image
-
-        block = Image.Exif()
-        block.load(b"Exif\0\0" + exif)
-        directory = TiffImagePlugin.ImageFileDirectory_v2()
-        for tag in block:
-            if tag in (EXIF_IFD, GPS_IFD):
-                nested = dict(block.get_ifd(tag))
-                nested.pop(INTEROP_IFD, None)
-                tags[tag] = (_LONG, nested)
-            elif tag not in _CODING:
-                directory[tag] = block[tag]
-                tags[tag] = (directory.tagtype[tag], directory[tag])
+        try:
+            tags = read_tags(exif)
+        except (struct.error, ValueError):
+            pass  # A broken block; it was noted when it was read.
     if xmp:
         tags[XMP] = (_BYTE, xmp)
     return tags
@@ -264,14 +306,36 @@ def tags_of_exif(exif, xmp):
 
 def exif_of_tags(tags):
     """An EXIF block made of a TIFF's own tags; `None` if there are none."""
-    directory = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II")
-    for tag, (kind, value) in tags.items():
-        if tag not in _NOT_EXIF:
-            directory[tag] = value
-            directory.tagtype[tag] = kind
-    if not len(directory):
+    tags = {tag: tags[tag] for tag in tags if tag not in _NOT_EXIF}
+    if not tags:
         return None
-    return struct.pack("<2sHI", b"II", 42, 8) + directory.tobytes(8)
+    return struct.pack("<2sHI", b"II", 42, 8) + _directory(tags, 8)
+
+
+def _directory(tags, start):
+    """Bytes of a directory, its values and those nested in it, at `start`."""
+    at = start + 6 + 12 * len(tags)
+    head, body = struct.pack("<H", len(tags)), b""
+    for tag, (kind, value) in sorted(tags.items()):
+        if isinstance(value, dict):
+            place = at + len(body)
+            body += _directory(value, place)
+            value = struct.pack("<I", place)
+        count = len(value) // _TYPE_BYTES[kind]
+        if len(value) > 4:
+            place = at + len(body)
+            body += value + bytes(len(value) % 2)
+            value = struct.pack("<I", place)
+        head += struct.pack("<HHI", tag, kind, count) + value.ljust(4, b"\0")
+    return head + bytes(4) + body
+
+
+def _shorts(*numbers):
+    return _SHORT, struct.pack(f"<{len(numbers)}H", *numbers)
+
+
+def _longs(*numbers):
+    return _LONG, struct.pack(f"<{len(numbers)}I", *numbers)
 
 
 def write(file, shape, dtype, strips, *, tags, icc, orientation, compress):
@@ -303,49 +367,30 @@ def write(file, shape, dtype, strips, *, tags, icc, orientation, compress):
         offsets.append(file.tell())
         sizes.append(len(body))
         file.write(body + b"\0" * (len(body) % 2))
-    ifd = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II")
-    for tag, (kind, value) in tags.items():
-        ifd[tag] = value
-        ifd.tagtype[tag] = kind
-    ifd[WIDTH], ifd[HEIGHT] = width, height
-    ifd[BITS] = (8 * dtype.itemsize,) * channels
-    ifd[COMPRESSION] = _DEFLATE if compress else _RAW
-    ifd[PHOTOMETRIC] = 1 if channels <= 2 else 2
-    ifd[ORIENTATION] = orientation
-    ifd[SAMPLES], ifd[ROWS_PER_STRIP], ifd[PLANAR] = channels, per_strip, 1
-    ifd[STRIP_BYTES] = tuple(sizes)
-    ifd.tagtype[STRIP_BYTES] = _LONG
+    coding = {
+        WIDTH: _longs(width),
+        HEIGHT: _longs(height),
+        BITS: _shorts(*(8 * dtype.itemsize,) * channels),
+        COMPRESSION: _shorts(_DEFLATE if compress else _RAW),
+        PHOTOMETRIC: _shorts(1 if channels <= 2 else 2),
+        STRIP_OFFSETS: _longs(*offsets),
+        ORIENTATION: _shorts(orientation),
+        SAMPLES: _shorts(channels),
+        ROWS_PER_STRIP: _longs(per_strip),
+        STRIP_BYTES: _longs(*sizes),
+        PLANAR: _shorts(1),
+    }
     if compress:
-        ifd[PREDICTOR] = 2
+        coding[PREDICTOR] = _shorts(2)
     if channels in (2, 4):
-        ifd[EXTRA_SAMPLES] = 2  # Alpha, not multiplied into the colours.
+        coding[EXTRA_SAMPLES] = _shorts(2)  # Alpha, not multiplied in.
     if icc:
-        ifd[ICC] = icc
-        ifd.tagtype[ICC] = _UNDEFINED
-    ifd[STRIP_OFFSETS] = (0,) * len(offsets)
-    ifd.tagtype[STRIP_OFFSETS] = _LONG
+        coding[ICC] = (_UNDEFINED, icc)
     start = file.tell()
-    file.write(_with_strip_offsets(ifd.tobytes(start), offsets, start))
+    file.write(_directory(tags | coding, start))
     file.seek(4)
     file.write(struct.pack("<I", start))
     file.seek(0, io.SEEK_END)
-
-
-def _with_strip_offsets(directory, offsets, start):
-    """Fills in where the strips are.
-
-    Pillow's writer takes offsets to count from the directory's end; here the
-    strips lie before the directory, so the numbers are put in afterwards.
-    """
-    directory = bytearray(directory)
-    (entries,) = struct.unpack_from("<H", directory)
-    for at in range(2, 2 + 12 * entries, 12):
-        if struct.unpack_from("<H", directory, at)[0] == STRIP_OFFSETS:
-            place = at + 8
-            if len(offsets) > 1:
-                place = struct.unpack_from("<I", directory, place)[0] - start
-            struct.pack_into(f"<{len(offsets)}I", directory, place, *offsets)
-    return bytes(directory)
 
 
 def _regroup(strips, size):
