@@ -8,12 +8,12 @@ and real brackets.
 """
 
 import argparse
-import csv
 import pathlib
 
 import numpy as np
 from PIL import Image
 
+from tfexposure.data.pairs import read_pairs
 from tfexposure.data.well_exposed import Rules, is_well_exposed
 from tfexposure.imaging import exposure
 from tfexposure.photo import inspection
@@ -81,12 +81,12 @@ def guess(levels):
 
 
 def measure_brackets(folder):
-    pairs = list(csv.DictReader(open(folder / "pairs.csv")))
-    for column in ("over", "reference"):
-        names = sorted({pair[column] for pair in pairs})
-        guesses = np.array([guess(load(folder / n, 512)) for n in names])
+    pairs = read_pairs(folder)
+    for kind in ("overexposed", "reference"):
+        paths = sorted({getattr(pair, kind) for pair in pairs})
+        guesses = np.array([guess(load(path, 512)) for path in paths])
         print(
-            f"real brackets, {column}: N={len(guesses)}, median "
+            f"real brackets, {kind}: N={len(guesses)}, median "
             f"{np.median(guesses):.2f} stops, called well exposed "
             f"{(guesses < inspection.MIN_STOPS).mean():.0%}"
         )

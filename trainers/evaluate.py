@@ -56,8 +56,9 @@ _MODELS = flags.DEFINE_multi_string(
 _CORRECT = flags.DEFINE_multi_string(
     "correct",
     [],
-    "Model as `tfexposure correct` uses it: natural, natural:force (also what "
-    "it would leave alone), natural:stops=1 (told how far).",
+    "Model as `tfexposure correct` uses it: shipped (its default), natural, "
+    "runs/first; shipped:force (also what it would leave alone), "
+    "shipped:stops=1 (told how far).",
 )
 _OUTPUT = flags.DEFINE_string(
     "output", None, "Results are written here, with .md and .json added."
@@ -172,7 +173,7 @@ def _correct(spec):
             raise UserError(
                 f"--correct={spec}: {option!r} should be force or stops=NUMBER."
             ) from error
-    runner = open_model(model)
+    runner = open_model(None if model == "shipped" else model)
 
     def restore(image):
         levels = evaluation.to_uint8(image)

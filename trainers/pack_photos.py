@@ -9,7 +9,6 @@ Badly exposed photos are left out of `--train`. `--pairs` names a folder with
 """
 
 import collections
-import csv
 import io
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 from absl import app, flags
 
 from tfexposure.data import packed as photos
+from tfexposure.data.pairs import read_pairs
 from tfexposure.data.well_exposed import TRAINING, is_well_exposed
 from tfexposure.errors import UserError
 from tfexposure.storage import list_photos, write_atomically
@@ -69,18 +69,19 @@ def _pack():
         kept = [found[i * count // _MAX_TRAIN.value] for i in steps]
         found = kept + found[count:]
     if _PAIRS.value:
-        with open(Path(_PAIRS.value, "pairs.csv"), encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        for column, group in (("over", "over"), ("reference", "reference")):
-            for row in rows:
-                path = Path(_PAIRS.value, row[column])
+        pairs = read_pairs(_PAIRS.value)
+        for group, paths in (
+            ("over", [pair.overexposed for pair in pairs]),
+            ("reference", [pair.reference for pair in pairs]),
+        ):
+            for path in paths:
                 data, _ = photos.encode(
                     path,
                     _SHORT_SIDE.value,
                     _PAIR_QUALITY.value,
                     _FORMAT.value,
                 )
-                found.append((row[column], group, data))
+                found.append((path.name, group, data))
     if not found:
         raise UserError("no photos: name folders by --train or --valid")
     buffer = io.BytesIO()
