@@ -156,11 +156,11 @@ def _read(path):
 
 def _decode(file, short_side=0):
     """Reads a photo, reduced to `short_side` if that is smaller and not 0."""
-    with Image.open(file) as image:
+    with Image.open(file) as opened:
         if short_side:
             # A JPEG is decoded at 1/2, 1/4 or 1/8 where that suffices.
-            image.draft("RGB", (short_side, short_side))
-        image = image.convert("RGB")
+            opened.draft("RGB", (short_side, short_side))
+        image = opened.convert("RGB")
     scale = short_side / min(image.size) if short_side else 1.0
     if scale < 1.0:
         size = [max(round(side * scale), 1) for side in image.size]
@@ -243,7 +243,7 @@ class ArrayPhotos:
 
     def fingerprint(self):
         """Returns a SHA-256 of what there is: names and sizes in pixels."""
-        names = self.files
+        names = list(self.files)
         if self.count and os.path.isabs(names[0]):
             root = os.path.commonpath([os.path.dirname(f) for f in names])
             names = [os.path.relpath(name, root) for name in names]
@@ -321,9 +321,8 @@ def draw_crop(photo, rng, size, resize_max, flip):
     side = max(int(min(height, width) / rng.uniform(1.0, resize_max)), 1)
     top = rng.integers(0, height - side + 1)
     left = rng.integers(0, width - side + 1)
-    crop = Image.fromarray(photo[top : top + side, left : left + side])
-    crop = crop.resize((size, size), Image.Resampling.BILINEAR)
-    crop = np.asarray(crop)
+    cut = Image.fromarray(photo[top : top + side, left : left + side])
+    crop = np.asarray(cut.resize((size, size), Image.Resampling.BILINEAR))
     return crop[:, ::-1] if flip and rng.uniform() < 0.5 else crop
 
 

@@ -1,5 +1,6 @@
 """A model that restores photos, whatever file it comes in."""
 
+from tfexposure.runtime.coefficient_grid import GridSpec
 from tfexposure.runtime.thumbnails import make_thumbnail
 
 # For models that carry no manifest: above the 102 pixels measured for the
@@ -29,11 +30,11 @@ class Model:
 
     halo = UNKNOWN_HALO
     stride = STRIDE
-    fixed_size = None
-    thumbnail = None
+    fixed_size: tuple[int, int] | None = None
+    thumbnail: int | None = None
     thumbnail_channels = 3
     exact_tiles = True
-    grid_spec = None
+    grid_spec: GridSpec | None = None
 
     @property
     def thumbnail_shape(self):
@@ -62,7 +63,8 @@ class Model:
         """Makes the thumbnail of a whole photo; None if none is taken."""
         if not self.thumbnail:
             return None
-        return make_thumbnail([(0, image)], *image.shape[:2], self)
+        height, width = image.shape[:2]
+        return make_thumbnail([(0, image)], height, width, self)
 
     def share(self, calls):
         """Tells the model that so many calls will come at the same time."""

@@ -87,7 +87,7 @@ class Checkpoints:
             for name, variable in self._state.variables().items()
         }
         buffer = io.BytesIO()
-        np.savez(buffer, **arrays)
+        np.savez(buffer, allow_pickle=False, **arrays)
         path = self.folder / f"ckpt-{int(arrays['step'])}.npz"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

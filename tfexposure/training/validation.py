@@ -277,7 +277,7 @@ def _overexpose(photo, tau, save):
 
 def _means(found):
     """Returns the mean of each figure over all sets but the clean one."""
-    by_figure = {}
+    by_figure: dict[str, list[float]] = {}
     for name, value in found.items():
         group, figure = name.split("/")
         if group != CLEAN and not math.isnan(value):
