@@ -15,6 +15,7 @@ from tfexposure.data import (
     curation_flags,
 )
 from tfexposure.errors import UserError
+from tfexposure.storage import shown
 
 FLAGS = flags.FLAGS
 curation_flags.define()
@@ -44,7 +45,7 @@ def main(argv):
     except UserError as error:
         sys.exit(f"error: {error}")
     for id, reason in summary.unreadable:
-        print(f"unreadable: {id}: {reason}")
+        print(f"unreadable: {shown(id)}: {reason}")
     for verdict, count in summary.counts.items():
         print(f"{verdict:>12}: {count}")
     print(

@@ -26,6 +26,7 @@ from tfexposure.photo.report_page import (
     SLIDER,
     STILL,
 )
+from tfexposure.storage import shown
 
 # Longer side of the pictures on the page, in pixels, and their quality:
 # about 200 kB a photo.
@@ -58,19 +59,19 @@ class Report:
         """
         before = _picture(photo, photo.rows)
         names = {
-            "name": html.escape(outcomes.shown(outcome.file)),
+            "name": html.escape(shown(outcome.file)),
             "before": before,
         }
         if correction.changed:
             after = _picture(photo, correction.rows)
-            shown = SLIDER.format(after=after, **names)
+            figure = SLIDER.format(after=after, **names)
         else:
-            shown = STILL.format(**names)
+            figure = STILL.format(**names)
         labelled = [(correction.before, "before"), (correction.after, "after")]
         if not correction.changed:
             labelled = labelled[:1]
         card = CARD.format(
-            shown=shown,
+            shown=figure,
             verdict=html.escape(correction.before.verdict),
             kind=correction.before.verdict.split()[0],
             status=outcome.status,
@@ -138,7 +139,7 @@ def _facts(outcome, photo):
     if outcome.notes:
         facts["notes"] = "; ".join(outcome.notes)
     return "".join(
-        f"<dt>{name}</dt><dd>{html.escape(outcomes.shown(text))}</dd>"
+        f"<dt>{name}</dt><dd>{html.escape(shown(text))}</dd>"
         for name, text in facts.items()
     )
 
@@ -167,8 +168,8 @@ def _histogram(histogram, label):
 
 def _others(done):
     rows = "".join(
-        f"<tr><td>{html.escape(outcomes.shown(outcome.file))}</td><td>{outcome.status}</td>"
-        f"<td>{html.escape(outcomes.shown(outcome.error or ''))}</td></tr>"
+        f"<tr><td>{html.escape(shown(outcome.file))}</td><td>{outcome.status}</td>"
+        f"<td>{html.escape(shown(outcome.error or ''))}</td></tr>"
         for outcome in done
         if outcome.status in (outcomes.FAILED, outcomes.SKIPPED)
     )

@@ -22,7 +22,7 @@ from tfexposure.errors import (
 )
 from tfexposure.layers import seed_noise
 from tfexposure.paper.objective import load_features
-from tfexposure.storage import write_atomically
+from tfexposure.storage import shown, write_atomically
 from tfexposure.training.checkpoints import Checkpoints
 from tfexposure.training.monitor import Monitor
 from tfexposure.training.record import write_record
@@ -220,7 +220,9 @@ class _Run:
         ahead = step + self.config.train.steps_per_call + 16
         bad = unreadable(sorted(set(self._names(step, ahead))))
         if bad:
-            named = "\n".join(f"{file}: {why}" for file, why in bad.items())
+            named = "\n".join(
+                f"{shown(file)}: {why}" for file, why in bad.items()
+            )
             raise UserError(
                 f"photos have become unreadable, after step {step}:\n{named}"
             ) from error
