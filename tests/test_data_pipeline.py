@@ -13,7 +13,7 @@ from PIL import Image
 
 from tfexposure.config import DataConfig
 from tfexposure.data import pipeline
-from tfexposure.data.curation import curate
+from tfexposure.data.curation import Rules, curate
 from tfexposure.data.sources import FilePhotos, open_photos
 from tfexposure.errors import UserError
 from tfexposure.imaging import exposure
@@ -269,6 +269,76 @@ def test_formats_that_tensorflow_lacks_are_left_out(tmp_path):
     support.write_photos(tmp_path, 2)
     support.write_photos(tmp_path, 2, ".tif")
     assert open_photos(str(tmp_path)).count == 2
+    with pytest.raises(UserError, match="2 of 4.*=1:(?s:.*)TIFF"):
+        open_photos(str(tmp_path), max_unreadable=1)
+
+
+def odd_files(folder):
+    """Photos that Pillow reads and TensorFlow does not, or not rightly."""
+    folder.mkdir()
+    image = Image.fromarray(
+        np.random.default_rng(0).integers(20, 200, (40, 50, 3), np.uint8)
+    )
+    names = {"AVIF": "avif.jpg", "TIFF": "tiff.jpg", "PPM": "ppm.png"}
+    for kind, name in names.items():
+        image.save(folder / name, kind)
+    image.convert("P").save(folder / "palette.bmp")
+    image.convert("1").save(folder / "bits.bmp")
+    image.save(
+        folder / "moving.webp", save_all=True, append_images=[image.rotate(9)]
+    )
+    return {path.name for path in folder.iterdir()}
+
+
+def usual_files(folder):
+    """Photos of every kind that training decodes; one name is no UTF-8."""
+    image = Image.fromarray(
+        np.random.default_rng(1).integers(20, 200, (40, 50, 3), np.uint8)
+    )
+    for name in ("a.jpg", "a.png", "a.webp", "a.bmp"):
+        image.save(folder / name)
+    image.convert("CMYK").save(folder / "inks.jpg")
+    image.convert("L").save(folder / "grey.jpg")
+    image.save(folder / "x.jpg")
+    odd = os.path.join(os.fsencode(folder), b"caf\xe9.jpg")
+    os.rename(folder / "x.jpg", odd)
+    return 7
+
+
+@pytest.mark.parametrize("curated", [False, True])
+def test_what_is_opened_is_decoded_in_training(tmp_path, caplog, curated):
+    odd = odd_files(tmp_path / "photos")
+    count = usual_files(tmp_path / "photos")
+    source = tmp_path / "photos"
+    if curated:
+        source = tmp_path / "kept.jsonl"
+        rules = Rules(max_bright=1, max_dark=1)
+        summary = curate(tmp_path / "photos", source, rules)
+        assert {id for id, _ in summary.unreadable} == odd
+        assert summary.counts["keep"] == count
+    photos = open_photos(str(source))
+    assert photos.count == count
+    assert not {os.path.basename(file) for file in photos.files} & odd
+    if not curated:
+        assert all(name in caplog.text for name in odd)
+    batches = pipeline.training_stream(photos, DATA, 0, count)
+    for batch in batches.take(2):
+        assert np.isfinite(batch["target"]).all()
+    assert len(photos.fingerprint()) == 64
+
+
+def test_a_manifest_of_before_does_not_stop_a_run(tmp_path, caplog):
+    """It keeps what today's curation would not; and a file has gone."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    count = usual_files(folder)
+    rules = Rules(max_bright=1, max_dark=1)
+    curate(folder, tmp_path / "kept.jsonl", rules)
+    Image.open(folder / "a.png").save(folder / "a.jpg", "TIFF")
+    (folder / "grey.jpg").unlink()
+    photos = open_photos(str(tmp_path / "kept.jsonl"))
+    assert photos.count == count - 2
+    assert "a.jpg: TIFF" in caplog.text and "grey.jpg: No such" in caplog.text
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,11 @@ def list_photos(folder):
     return sorted(found)
 
 
+def shown(name):
+    """A file name as text that can be encoded; odd bytes as \\xNN."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def write_atomically(path, content):
     """Writes text or bytes beside `path`, then renames: never half a file."""
     path = Path(path)

@@ -13,6 +13,7 @@ from tfexposure.trainers import curation_flags
 
 from tfexposure.data import curation
 from tfexposure.errors import UserError
+from tfexposure.storage import shown
 
 FLAGS = flags.FLAGS
 curation_flags.define()
@@ -42,7 +43,7 @@ def main(argv):
     except UserError as error:
         sys.exit(f"error: {error}")
     for id, reason in summary.unreadable:
-        print(f"unreadable: {id}: {reason}")
+        print(f"unreadable: {shown(id)}: {reason}")
     for verdict, count in summary.counts.items():
         print(f"{verdict:>12}: {count}")
     print(

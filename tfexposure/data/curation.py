@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tfexposure.data import decodable
 from tfexposure.data.manifest import (
     MANIFEST_NAME,
     UNREADABLE,
@@ -83,7 +84,8 @@ def judge_photo(data, id="", rules=None):
     with the reason, not an exception.
 
     Args:
-        data: `bytes` of a photo file, in any format that Pillow reads.
+        data: `bytes` of a photo file; what training does not decode counts
+            as unreadable (`tfexposure.data.decodable`).
         id: name to write into the entry.
         rules: a `Rules`; by default those of the paper's curation.
 
@@ -220,6 +222,9 @@ def curate(
 def _decode_peak(data):
     """Returns (largest channel, uint8 (H, W); upright width; height)."""
     with Image.open(io.BytesIO(data)) as image:
+        reason = decodable.why_not(image, data[:54])
+        if reason:
+            raise ValueError(reason)
         turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
         if image.mode.startswith("I;16"):
             # Pillow's own conversion to 8 bits saturates instead of scaling.

@@ -5,6 +5,7 @@ Every kind offers the same: `source`, `count`, `fingerprint()`, `encoded()` and
 """
 
 import hashlib
+import io
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,16 +14,15 @@ import tensorflow as tf
 from absl import logging
 from PIL import Image
 
+from tfexposure.data import decodable
 from tfexposure.data.manifest import kept_photos
 from tfexposure.data.records import PREFIX as RECORDS_PREFIX
 from tfexposure.data.records import RecordPhotos
 from tfexposure.data.tfds import PREFIX as TFDS_PREFIX
 from tfexposure.data.tfds import TfdsPhotos
 from tfexposure.errors import UserError
-from tfexposure.storage import list_photos
+from tfexposure.storage import list_photos, shown
 
-# Photos that `tf.io.decode_image` cannot read.
-_NOT_FOR_TENSORFLOW = (".tif", ".tiff")
 _NAMED = 20
 
 
@@ -77,14 +77,16 @@ class FilePhotos:
         """Lists the readable photos of a folder or manifest, sorted by path.
 
         A manifest's verdicts are trusted: only photos it says to keep are
-        listed. In a folder every photo is decoded once, in parallel.
+        listed, and of these only those decoded that are neither JPEG nor
+        PNG. In a folder every photo is decoded once, in parallel.
 
         Raises:
             UserError: as for `open_photos`.
         """
         path = Path(source)
         if path.is_file():
-            files = [str(file) for _, file in kept_photos(path)]
+            kept = [str(file) for _, file in kept_photos(path)]
+            files = _readable(kept, max_unreadable, trusted=True)
         elif path.is_dir():
             found = [str(path / name) for name in list_photos(path)]
             files = _readable(found, max_unreadable)
@@ -93,11 +95,6 @@ class FilePhotos:
                 f"data source {source!r} is neither a folder, a manifest, "
                 f"{RECORDS_PREFIX}<folder> nor {TFDS_PREFIX}<name>"
             )
-        files = [
-            file
-            for file in files
-            if not file.lower().endswith(_NOT_FOR_TENSORFLOW)
-        ]
         if not files:
             raise UserError(f"{source} holds no photo to train on")
         return cls(source, sorted(files), cache)
@@ -114,7 +111,7 @@ class FilePhotos:
             f"{os.path.relpath(file, root)}\t{_size(file)}\n"
             for file in self.files
         )
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
+        return hashlib.sha256(os.fsencode("".join(lines))).hexdigest()
 
     def encoded(self, seed, start=0):
         """Streams encoded photos, for ever, from position `start` on.
@@ -142,7 +139,8 @@ class FilePhotos:
 
     def _reader(self):
         """Returns a function from a photo's index to its encoded contents."""
-        paths = tf.constant(self.files)
+        # As bytes: not every name is UTF-8.
+        paths = tf.constant([os.fsencode(file) for file in self.files])
 
         def read(index):
             return tf.io.read_file(paths[index])
@@ -181,26 +179,28 @@ class FilePhotos:
         ]
 
 
-def unreadable(files):
-    """Decodes files, in parallel.
+def unreadable(files, trusted=False):
+    """Decodes files as training does, in parallel.
 
     Args:
         files: paths.
+        trusted: whether a JPEG or PNG by its first bytes is taken for good.
 
     Returns:
         Dict from those that cannot be decoded to the reason.
     """
+    check = _why_unsure if trusted else _why_unreadable
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        reasons = list(pool.map(_why_unreadable, files))
+        reasons = list(pool.map(check, files))
     return {file: why for file, why in zip(files, reasons, strict=True) if why}
 
 
-def _readable(files, limit):
-    bad = unreadable(files)
+def _readable(files, limit, trusted=False):
+    bad = unreadable(files, trusted)
     for file, why in bad.items():
-        logging.warning("skipped, unreadable: %s: %s", file, why)
+        logging.warning("skipped, unreadable: %s: %s", shown(file), why)
     if len(bad) > limit:
-        named = [f"{file}: {why}" for file, why in bad.items()][:_NAMED]
+        named = [f"{shown(file)}: {why}" for file, why in bad.items()][:_NAMED]
         raise UserError(
             f"{len(bad)} of {len(files)} photos are unreadable, more than "
             f"data.max_unreadable={limit}:\n" + "\n".join(named)
@@ -212,16 +212,39 @@ def _readable(files, limit):
     return [file for file in files if file not in bad]
 
 
+def _why_unsure(file):
+    try:
+        with open(file, "rb") as opened:
+            sure = decodable.is_sure(opened.read(16))
+    except OSError as error:
+        return error.strerror
+    return None if sure else _why_unreadable(file)
+
+
 def _why_unreadable(file):
     try:
-        with Image.open(file) as image:
-            # A JPEG is decoded at an eighth of its size: truncation shows
-            # all the same.
-            image.draft("RGB", (image.width // 8, image.height // 8))
-            image.load()
+        contents = Path(file).read_bytes()
+        with Image.open(io.BytesIO(contents)) as image:
+            reason = decodable.why_not(image, contents[:54])
+        if not reason:
+            _decode(contents)
+        return reason
     except Exception as error:  # Pillow's plugins raise of every kind
-        return str(error) or type(error).__name__
-    return None
+        text = getattr(error, "message", None) or str(error)
+        return text.split("\n")[0].split("} ")[-1] or type(error).__name__
+
+
+def _decode(contents):
+    """Decodes as `pipeline` does; raises where that would fail.
+
+    A JPEG is decoded at an eighth of its size: truncation shows all the same.
+    """
+    with tf.device("CPU"):
+        if not tf.io.is_jpeg(contents):
+            tf.io.decode_image(contents, channels=3, expand_animations=False)
+            return
+        tf.io.extract_jpeg_shape(contents)
+        tf.io.decode_jpeg(contents, channels=3, ratio=8)
 
 
 def _size(file):

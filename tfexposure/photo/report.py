@@ -12,6 +12,7 @@ from PIL import Image
 from tfexposure.photo import overlay, results
 from tfexposure.photo.io import colour, files
 from tfexposure.photo.report_page import CARD, FOOT, HEAD, SLIDER, STILL
+from tfexposure.storage import shown
 
 # Longer side of the pictures on the page, in pixels, and their quality:
 # about 200 kB a photo.
@@ -44,19 +45,19 @@ class Report:
         """
         before = _picture(photo, photo.pixels)
         names = {
-            "name": html.escape(results.shown(result.file)),
+            "name": html.escape(shown(result.file)),
             "before": before,
         }
         if correction.changed:
             after = _picture(photo, correction.pixels)
-            shown = SLIDER.format(after=after, **names)
+            figure = SLIDER.format(after=after, **names)
         else:
-            shown = STILL.format(**names)
+            figure = STILL.format(**names)
         labelled = [(correction.before, "before"), (correction.after, "after")]
         if not correction.changed:
             labelled = labelled[:1]
         card = CARD.format(
-            shown=shown,
+            shown=figure,
             verdict=html.escape(correction.before.verdict),
             kind=correction.before.verdict.split()[0],
             status=result.status,
@@ -124,7 +125,7 @@ def _facts(result, photo):
     if result.notes:
         facts["notes"] = "; ".join(result.notes)
     return "".join(
-        f"<dt>{name}</dt><dd>{html.escape(results.shown(text))}</dd>"
+        f"<dt>{name}</dt><dd>{html.escape(shown(text))}</dd>"
         for name, text in facts.items()
     )
 
@@ -153,8 +154,8 @@ def _histogram(histogram, label):
 
 def _others(done):
     rows = "".join(
-        f"<tr><td>{html.escape(results.shown(result.file))}</td><td>{result.status}</td>"
-        f"<td>{html.escape(results.shown(result.error or ''))}</td></tr>"
+        f"<tr><td>{html.escape(shown(result.file))}</td><td>{result.status}</td>"
+        f"<td>{html.escape(shown(result.error or ''))}</td></tr>"
         for result in done
         if result.status in (results.FAILED, results.SKIPPED)
     )

@@ -2,10 +2,10 @@
 
 import dataclasses
 import json
-import os
 import shutil
 
 from tfexposure.photo.io import files
+from tfexposure.storage import shown
 
 CORRECTED, UNCHANGED = "corrected", "unchanged"
 SKIPPED, FAILED = "skipped", "failed"
@@ -26,11 +26,6 @@ class Result:
     seconds: float = 0.0
     error: str | None = None
     notes: list = dataclasses.field(default_factory=list)
-
-
-def shown(name):
-    """A file name as text that can be encoded; odd bytes as \\xNN."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def write_json(path, results):

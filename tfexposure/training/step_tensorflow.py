@@ -15,6 +15,7 @@ from tfexposure.data.pipeline import training_stream
 from tfexposure.data.sources import FilePhotos, unreadable
 from tfexposure.errors import UserError
 from tfexposure.layers import update_spectral_norms
+from tfexposure.storage import shown
 from tfexposure.training.strategies import is_chief
 
 # What a worker sees when another one is gone.
@@ -139,7 +140,9 @@ class TensorFlowBackend:
                 "from its newest checkpoint."
             ) from error
         if isinstance(photos, FilePhotos) and (bad := unreadable(names())):
-            named = "\n".join(f"{file}: {why}" for file, why in bad.items())
+            named = "\n".join(
+                f"{shown(file)}: {why}" for file, why in bad.items()
+            )
             raise UserError(f"photos have become unreadable:\n{named}") from (
                 error
             )
