@@ -87,7 +87,7 @@ def fill(overexposed, tau, response=GAMMA_2_2, level=CLIP_LEVEL):
         Float (N, H, W, 3) in [0, 1].
     """
     restored = invert(overexposed, tau, response)
-    white = response.encode(ops.cast(tau, restored.dtype))
+    white = response.from_linear(ops.cast(tau, restored.dtype))
     return ops.where(
         ops.convert_to_tensor(overexposed) >= level,
         white + FILL * (1 - white),

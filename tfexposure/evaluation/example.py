@@ -43,7 +43,7 @@ class Example:
         if self.tau is None:
             region = clipped_region(self.overexposed[None])[0, ..., 0]
             return ops.convert_to_numpy(region) > 0
-        light = ops.convert_to_numpy(self.response.decode(self.target))
+        light = ops.convert_to_numpy(self.response.to_linear(self.target))
         return (light >= self.tau).any(axis=-1)
 
 

@@ -7,8 +7,8 @@ left to blame. Written in NumPy: single images, display-encoded RGB in [0, 1].
 import numpy as np
 from keras import ops
 
-from tfexposure.imaging.exposure import GAMMA_2_2
 from tfexposure.imaging.luminance import LUMINANCE_WEIGHTS
+from tfexposure.imaging.transfer_curves import GAMMA_2_2
 from tfexposure.metrics.fidelity import decibels
 
 # Light above this counts as blown and does not steer the best gain.
@@ -33,7 +33,7 @@ def psnr_best_gain(y_true, y_pred):
     known = (wanted < _BLOWN) & (light < _BLOWN)
     power = np.square(light[known]).sum()
     gain = (light * wanted)[known].sum() / power if power > 0 else 1.0
-    scaled = GAMMA_2_2.encode(np.clip(light * gain, 0, 1))
+    scaled = GAMMA_2_2.from_linear(np.clip(light * gain, 0, 1))
     error = ops.convert_to_numpy(scaled) - y_true
     return float(decibels(np.mean(np.square(error), dtype="float64")))
 
@@ -78,5 +78,5 @@ def luminance(image):
 
 
 def _light(image):
-    light = GAMMA_2_2.decode(np.asarray(image, "float32"))
+    light = GAMMA_2_2.to_linear(np.asarray(image, "float32"))
     return ops.convert_to_numpy(light)

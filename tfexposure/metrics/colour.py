@@ -6,7 +6,7 @@ Written in NumPy, per pixel, in double precision.
 import numpy as np
 from keras import ops
 
-from tfexposure.imaging.exposure import SRGBResponse
+from tfexposure.imaging.transfer_curves import SRGB
 
 # Linear sRGB to XYZ, relative to the white point D65 (IEC 61966-2-1).
 _XYZ_OF_RGB = np.array(
@@ -29,7 +29,7 @@ def lab(image):
         float64 (..., 3): L* in [0, 100], a* and b*.
     """
     image = np.clip(np.asarray(image, "float64"), 0, 1)
-    light = ops.convert_to_numpy(SRGBResponse().decode(image))
+    light = ops.convert_to_numpy(SRGB.to_linear(image))
     xyz = light.astype("float64") @ _XYZ_OF_RGB.T / _D65
     root = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16.0 / 116.0)
     x, y, z = np.moveaxis(root, -1, 0)
