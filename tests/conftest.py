@@ -4,6 +4,13 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# XLA, of JAX and of TensorFlow, takes far longer to optimise a program than the
+# tests take to run it. Set here, before the first of both is imported.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 "
+    "--xla_llvm_disable_expensive_passes=true",
+)
 
 import pytest
 

@@ -73,10 +73,19 @@ def test_tiles_come_with_the_photo_s_thumbnail(saved, restorer):
     assert (manifest["halo"], manifest["stride"]) == (restorer.halo, 4)
 
 
+@pytest.fixture(scope="module")
+def any_size(restorer):
+    """The contents of a .tflite file."""
+    return serving.convert_to_tflite(runtime.KerasModel(restorer))
+
+
 @pytest.mark.parametrize("size", [None, 64])
-def test_a_tflite_file_takes_both(restorer, size):
-    exported = runtime.KerasModel(restorer)
-    model = LiteModel(serving.convert_to_tflite(exported, size=size))
+def test_a_tflite_file_takes_both(restorer, any_size, size):
+    contents = any_size
+    if size:
+        exported = runtime.KerasModel(restorer)
+        contents = serving.convert_to_tflite(exported, size=size)
+    model = LiteModel(contents)
     image = picture(size or 33, size or 50)
     thumbnail = np.asarray(restorer.thumbnail(image))
     np.testing.assert_allclose(
@@ -86,15 +95,12 @@ def test_a_tflite_file_takes_both(restorer, size):
     )
 
 
-def test_a_file_of_any_size_tells_curve_and_field(restorer, tmp_path):
+def test_a_file_of_any_size_tells_curve_and_field(restorer, any_size, tmp_path):
     """What `tfexposure correct` asks for is the network's own answer."""
-    model = runtime.KerasModel(restorer)
-    contents = serving.convert_to_tflite(model)
-    path = serving.write_tflite(
-        tmp_path / "natural.tflite", contents, runtime.make_manifest(model)
-    )
+    manifest = runtime.make_manifest(runtime.KerasModel(restorer))
+    path = serving.write_tflite(tmp_path / "natural.tflite", any_size, manifest)
     # Interpreters that know no signatures find the one that restores.
-    interpreter = litert.Interpreter(model_content=contents)
+    interpreter = litert.Interpreter(model_content=any_size)
     inputs = interpreter.get_input_details()
     assert {tensor["name"].split(":")[0] for tensor in inputs} == {
         "serving_default_image",

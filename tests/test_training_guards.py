@@ -27,7 +27,10 @@ def backend():
 def test_steps_that_stay_bad_end_the_run(photos, tmp_path):
     support.trace_quickly()
     config = support.tiny_config(
-        photos, train={"learning_rate": 1e30, "max_bad_steps": 3, "steps": 50}
+        photos,
+        train={"learning_rate": 1e30, "max_bad_steps": 3, "steps": 50},
+        generator={"noise": "none", "spectral_normalization": False},
+        discriminator={"spectral_normalization": False},
     )
     with pytest.raises(UserError, match="3 steps.*NaN or Inf.*bad_batches"):
         loop.train(config, tmp_path, backend())
@@ -66,13 +69,19 @@ def test_what_the_service_excludes(photos, tmp_path, train, data):
         loop.train(config, tmp_path, backend())
 
 
+@pytest.fixture(scope="module")
+def state():
+    return create_state(support.tiny_config())
+
+
 @pytest.mark.parametrize(
     ("accuracy", "warned"),
     [(1.0, "wins always"), (0.5, "has collapsed"), (0.8, None)],
 )
-def test_discriminator_that_teaches_nothing(tmp_path, caplog, accuracy, warned):
+def test_discriminator_that_teaches_nothing(
+    state, tmp_path, caplog, accuracy, warned
+):
     config = support.tiny_config()
-    state = create_state(config)
     monitor = Monitor(RunDir(tmp_path), config, 0, backend())
     results = {
         name: 1.0

@@ -240,12 +240,15 @@ def test_several_steps_per_call_equal_single_steps(trainer, batch):
 @pytest.fixture
 def double_batches():
     """Three batches in float64, which is Keras's type of floats meanwhile."""
+    # The policy of layers follows the type only until one was asked for.
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
     yield [
         {k: v.astype("float64") for k, v in batch.items()}
         for batch in (support.random_batch(4, seed=i) for i in range(3))
     ]
     keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
 
 
 def test_xla_computes_the_same(double_batches):
