@@ -243,7 +243,7 @@ def test_the_manifest_is_the_run_s(signatures, saved_model, trained):  # noqa: F
     manifest = json.loads(text)
     file = saved_model / "assets.extra" / "manifest.json"
     assert json.loads(file.read_text()) == manifest
-    assert manifest["config"] == trained[0].read_config().to_dict()
+    assert manifest["config"] == json.loads(trained[0].read_config().to_json())
     assert (manifest["step"], manifest["weights"]) == (STEP, "averaged")
     assert (manifest["halo"], manifest["stride"]) == (96, 16)
     assert manifest["versions"]["tensorflow"] == tf.__version__
