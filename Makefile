@@ -20,7 +20,7 @@ NO_DEPS := tensorflow-hub tf-keras tensorflow-serving-api
 # of their time on JAX, so XLA optimises little.
 JAX_TESTS := baselines camera classifiers discriminator exposure generator \
   imaging layer_configs layers losses metrics blind \
-  blind_camera_statistics blind_objective perceptual weights
+  blind_camera_statistics perceptual weights
 
 .PHONY: demo test test-beam lint format install clean
 

@@ -322,7 +322,6 @@ FOLDERS = ("tfexposure", "trainers", "export", "benchmarks", "examples")
 # `web/` is not looked at: a browser runs JavaScript, which has its own copies.
 EXEMPT = {
     "tfexposure/imaging": "the formulas themselves",
-    "tfexposure/training/device": "goes with the one trainer",
 }
 # Numbers that mean something else: (file, number).
 OTHER_MEANING = {("benchmarks/exposure_estimate.py", 2.2)}  # Stops.

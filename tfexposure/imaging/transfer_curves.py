@@ -120,6 +120,8 @@ def _interpolate(values, knots, heights):
 
 # The paper's curve, and that of most photos.
 GAMMA_2_2, SRGB = GammaResponse(2.2), SRGBResponse()
+# The same curve as g, a, b, c, d of ICC.1:2022, parametric type 3.
+SRGB_PARAMETERS = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 
 # Names accepted by `--data.response`.
 RESPONSES = {"gamma": GAMMA_2_2, "srgb": SRGB}

@@ -8,6 +8,7 @@ import dataclasses
 import struct
 
 from tfexposure.errors import UserError
+from tfexposure.imaging.transfer_curves import GAMMA_2_2
 from tfexposure.photo.io import colour
 
 # Chromaticities (x, y) of red, green and blue under D65.
@@ -18,7 +19,7 @@ _PRIMARIES = {
 }
 # Video's curves are shown as sRGB's is. "Unspecified" (2) is taken for sRGB.
 _LIKE_SRGB = frozenset((1, 2, 6, 13, 14, 15))
-_GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0}
+_GAMMAS = {4: GAMMA_2_2.gamma, 5: 2.8, 8: 1.0}
 _HDR = {16: "PQ", 18: "HLG"}
 
 

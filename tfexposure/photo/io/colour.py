@@ -13,7 +13,7 @@ import struct
 
 import numpy as np
 
-from tfexposure.imaging.transfer_curves import SRGB
+from tfexposure.imaging.transfer_curves import SRGB, SRGB_PARAMETERS
 
 # Light of linear sRGB to XYZ under D50, the ICC's white (Bradford-adapted).
 _SRGB_TO_XYZ = np.array(
@@ -192,8 +192,7 @@ def make_profile(points, gamma=None):
     """
     columns = _adapted_columns(points)
     if gamma is None:
-        numbers = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
-        curve = _tag(b"para", ">HH5i", 3, 0, *map(_fixed, numbers))
+        curve = _tag(b"para", ">HH5i", 3, 0, *map(_fixed, SRGB_PARAMETERS))
     else:
         curve = _tag(b"para", ">HHi", 0, 0, _fixed(gamma))
     text = "Made of code points".encode("utf-16-be")
