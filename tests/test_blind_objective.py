@@ -8,6 +8,7 @@ from skimage import data
 from tfexposure import blind
 from tfexposure.blind import BlindRestorer, camera
 from tfexposure.blind import objective as objectives
+from tfexposure.config import BlindLossConfig
 from tfexposure.data.packed import draw_view
 
 
@@ -41,7 +42,7 @@ def test_curve_terms_follow_their_definition(batch):
     """Against NumPy; without crops there are no others."""
     model = make_restorer()
     draw_weights(model)
-    weights = objectives.BlindLossConfig(curve_log=0.5, shape_log=0.25)
+    weights = BlindLossConfig(curve_log=0.5, shape_log=0.25)
     terms = objectives.blind_losses(model, batch, weights, 64, 0)
     terms = {k: float(np.asarray(value)) for k, value in terms.items()}
     names = ["curve", "curve_log", "kind", "loss", "shape", "shape_log"]
@@ -83,9 +84,7 @@ def test_curve_terms_follow_their_definition(batch):
 
 def test_known_stops_leave_nothing_to_judge(batch):
     model = make_restorer(known_stops=1.0)
-    terms = objectives.blind_losses(
-        model, batch, objectives.BlindLossConfig(), 64, 0
-    )
+    terms = objectives.blind_losses(model, batch, BlindLossConfig(), 64, 0)
     assert sorted(terms) == ["curve", "curve_log", "loss", "shape", "shape_log"]
     line = np.asarray(batch["overexposed"])[:, ::4, ::4] * 0.5 ** (1 / 2.2)
     open_share = 1 - np.asarray(

@@ -12,7 +12,6 @@ import training_support as support
 from skimage import data
 
 from tfexposure import config as config_module
-from tfexposure.blind.objective import BlindLossConfig
 from tfexposure.config import RunDir
 from tfexposure.data import packed
 from tfexposure.data.packed import ArrayPhotos, Batches
@@ -171,15 +170,6 @@ def test_crops_that_replicas_cannot_share(source):
     config = support.packed_config(source, "blind")
     with pytest.raises(UserError, match="multiple of the 4 replicas"):
         make_task(config, 4)
-
-
-def test_the_config_has_the_objectives_defaults():
-    theirs = {
-        field.name: field.default
-        for field in BlindLossConfig.__dataclass_fields__.values()
-    }
-    mine = vars(config_module.BlindLossConfig())
-    assert {name: mine[name] for name in theirs} == theirs
 
 
 def test_packed_file_keeps_photos_and_groups(source, tmp_path):

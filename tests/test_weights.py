@@ -116,8 +116,7 @@ def test_shipped_models_answer_as_before(name, repository):
 @pytest.mark.parametrize("name", pretrained.names())
 def test_manifests_are_strict_and_their_settings_parse(name):
     from tfexposure.blind.camera import Recipe
-    from tfexposure.blind.objective import BlindLossConfig
-    from tfexposure.config import Config, LossConfig
+    from tfexposure.config import BlindLossConfig, Config, LossConfig
 
     def refuse(constant):
         raise AssertionError(f"{constant} is not JSON")

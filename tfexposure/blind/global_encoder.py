@@ -10,7 +10,7 @@ from tfexposure.imaging.clipping import MEAN_RAMP, clip_mask
 from tfexposure.layers import register
 
 # How sharply the mixture goes over from one expert to the other
-# (BUILD_NOTES.md has the figures of other choices).
+# (docs/research.md has the figures of other choices).
 GATE_SHARPNESS = 10.0
 # The two middle levels see most of a scene; they get residual blocks.
 _RESIDUAL_LEVELS = (2, 3)

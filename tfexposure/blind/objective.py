@@ -4,8 +4,6 @@ All but the logarithms are means over the batch of images in [0, 1], so a loss
 of 0.04 is an error of a twenty-fifth of the range.
 """
 
-import dataclasses
-
 from keras import ops
 
 from tfexposure.blind import camera, tone_curve
@@ -16,53 +14,6 @@ from tfexposure.losses import (
     least_squares_generator_loss,
 )
 from tfexposure.perceptual import perceptual_loss
-
-
-@dataclasses.dataclass(frozen=True)
-class BlindLossConfig:
-    """Weights of the losses; those from `filled` on are of clipped areas.
-
-    Attributes:
-        curve: L1 of the tone curve's answer where nothing is clipped.
-        shape: the same after the best gain per photo: how bright a photo was
-            meant is ambiguous, the rest is not.
-        kind: cross-entropy of the gate's logits that a camera made the photo.
-        curve_log: logarithm of the mean square error per photo, with which
-            PSNR goes: it takes the likeliest answer where L1 takes the median
-            of all, and leaves good photos alone.
-        shape_log: the same after the best gain.
-        filled: L1.
-        filled_gain: L1 after giving away the gain that the curve has wrong,
-            so that a wrong guess of the exposure leaves no border.
-        filled_root: root of the mean square error per crop, which PSNR asks
-            for: the mean of all possible answers, not their median.
-        chroma: L1 of the colour differences.
-        gradient: L1 of differences between neighbours, at 5 scales.
-        border: the same across the clip's border alone: where light falls off
-            gently, so must the filling.
-        distribution: L1 of the sorted luminances: as many whites and as much
-            contrast as the original, wherever they are; whites count most.
-        highlight: extra weight of luminances that are too dark, against the
-            grey veil that the median of all possible answers is.
-        adversarial: eq. (8), of a discriminator that sees the crops.
-        perceptual: eq. (5), of the crops.
-    """
-
-    curve: float = 2.0
-    shape: float = 4.0
-    kind: float = 0.1
-    curve_log: float = 0.0
-    shape_log: float = 0.0
-    filled: float = 0.1
-    filled_gain: float = 0.2
-    filled_root: float = 1.5
-    chroma: float = 0.3
-    gradient: float = 0.8
-    border: float = 1.0
-    distribution: float = 0.3
-    highlight: float = 0.1
-    adversarial: float = 0.0
-    perceptual: float = 0.0
 
 
 def expose_batch(batch):
@@ -96,7 +47,7 @@ def blind_losses(
     Args:
         model: BlindRestorer.
         batch: what `expose_batch` returned.
-        weights: BlindLossConfig.
+        weights: `config.BlindLossConfig`.
         crop_size: side of the crops for the local network, in pixels.
         crop_count: that many photos, the most clipped, get a crop; 0 trains
             the curves alone, some twice as fast.
