@@ -150,13 +150,30 @@ def _newest(run):
 
 def _record(run):
     """Returns the step of the weights, and the validation they had."""
-    if _WEIGHTS.value != "best":
-        return {"step": int(_newest(run).stem.split("-")[1])}
-    text = (run.best / "metrics.json").read_text(encoding="utf-8")
-    figures = json.loads(text)
-    step = figures.pop("step")
+    if _WEIGHTS.value == "best":
+        text = (run.best / "metrics.json").read_text(encoding="utf-8")
+        figures = json.loads(text)
+        step = figures.pop("step")
+    else:
+        step = int(_newest(run).stem.split("-")[1])
+        figures = _validated(run, step)
     figures = {k: round(v, 4) for k, v in figures.items() if v is not None}
     return {"step": step, "validation": figures}
+
+
+def _validated(run, step):
+    """Returns what the log tells of the validation after a step."""
+    lines = (run.path / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    told: dict[str, float] = {}
+    for line in map(json.loads, lines):
+        if line["step"] == step:
+            told |= line
+    return {
+        name.removeprefix("metrics/"): value
+        for name, value in told.items()
+        if name.startswith("metrics/")
+        and name != "metrics/discriminator_accuracy"
+    }
 
 
 def _write_tflite(model, about, folder):

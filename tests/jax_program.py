@@ -76,7 +76,9 @@ class Run:
         self.backend = JaxBackend(devices)
         self.state = create_state(config)
         self.step = self.backend.make_step(config, self.state)
-        self.photos = ArrayPhotos.open(config.data.source)
+        self.photos = ArrayPhotos.open(
+            config.data.source, short_side=self.state.task.short_side
+        )
 
     def train(self, step, poison=None):
         """Takes the step of that number; returns its results."""

@@ -13,7 +13,7 @@ from skimage import data
 
 from tfexposure import config as config_module
 from tfexposure.config import RunDir
-from tfexposure.data import packed
+from tfexposure.data import crops, packed
 from tfexposure.data.packed import ArrayPhotos, Batches
 from tfexposure.errors import UserError
 from tfexposure.training import validation
@@ -91,7 +91,7 @@ def test_tensorflow_goes_on_as_jax_does(on_jax, source, task):
     state = create_state(config)
     assert Checkpoints(state, folder / task, 1).restore()
     step = backend.make_step(config, state)
-    photos = ArrayPhotos.open(source)
+    photos = ArrayPhotos.open(source, short_side=state.task.short_side)
     batches = backend.batches(photos, config, state.task, 1)
     for number in (1, 2):
         results = {name: float(v) for name, v in step(batches).items()}
@@ -204,11 +204,14 @@ def test_batches_depend_on_the_step_alone(source):
     def example(photo, rng, step_rng):
         return {
             "view": packed.draw_view(photo, rng, 32),
-            "crop": packed.draw_crop(photo, rng, 32, 1.3, True),
+            "box": crops.draw_box(photo.shape, rng, 1.3, True),
             "shared": step_rng.uniform(size=2),
         }
 
-    one, other = (Batches(photos, example, 4, 1) for _ in range(2))
+    def cut(photo, box):
+        return crops.cut(photo, box, 32)
+
+    one, other = (Batches(photos, example, 4, 1, cut=cut) for _ in range(2))
     ahead = [one(step) for step in range(3)]
     late, part = other.make(2), other.make(2, slice(2, 4))
     for name, array in ahead[2].items():
@@ -218,6 +221,31 @@ def test_batches_depend_on_the_step_alone(source):
     assert (ahead[0]["shared"] == ahead[0]["shared"][0]).all()
     one.close()
     other.close()
+
+
+def test_crops_on_the_device_are_those_of_pillow(tmp_path):
+    folder = support.write_photos(tmp_path / "photos", 4)
+    photos = ArrayPhotos.open(folder)
+    made = Batches(
+        photos,
+        lambda photo, rng, _: {
+            "box": crops.draw_box(photo.shape, rng, 2.0, True)
+        },
+        16,
+        3,
+    ).make(0)
+    size, reach = 32, 46
+    found = crops.cut_on_device(made | photos.pool(), size, reach)
+    expected = [
+        crops.cut(photos.images[index], box, size)
+        for index, box in zip(made["photo"], made["box"], strict=True)
+    ]
+    difference = np.abs(np.asarray(found) - np.stack(expected))
+    # Pillow rounds twice, once per axis.
+    assert difference.max() <= 1
+    assert difference.mean() < 0.2
+    assert len({tuple(box) for box in made["box"]}) > 8
+    assert set(made["box"][:, 3]) == {0, 1}
 
 
 def test_figures_of_the_truth_and_of_nothing(source):

@@ -268,6 +268,12 @@ class TrainConfig:
         ("constant", "linear", "cosine", "warm_cosine"),
     )
     warmup_steps: int = _field(300, "Of schedule=warm_cosine.")
+    decay_steps: int = _field(
+        0,
+        "Steps over which the schedule runs; 0: those of train.steps when the "
+        "run began; -1: as many as `minutes` allow by the pace of its first "
+        "minute.",
+    )
     clip_norm: float = _field(
         0.0, "Greatest global norm of a network's gradients; 0: no clipping."
     )
@@ -294,9 +300,9 @@ class TrainConfig:
     validate_every: int = _field(5000, "Metrics on the validation photos.")
     best_metric: str = _field(
         "psnr",
-        "Metric of `best/`; score is the mean PSNR of whole photos, of "
-        "clipped areas, and after the best gain.",
-        ("psnr", "ssim", "l1", "score"),
+        "Metric of `best/`: psnr, ssim, l1 or score, the mean PSNR of whole "
+        "photos, of clipped areas, and after the best gain; of one of several "
+        "validation sets as <set>/psnr.",
     )
     checkpoint_every: int = _field(1000, "Checkpoints.")
     keep_checkpoints: int = _field(3, "Number of newest ones kept.")
@@ -308,6 +314,7 @@ class TrainConfig:
 
 
 TASKS = ("paper", "blind")
+BEST_METRICS = ("psnr", "ssim", "l1", "score")
 
 SECTIONS = {
     "data": DataConfig,
@@ -345,6 +352,7 @@ _ADDED = (
     "train.discriminator_beta_1",
     "train.weight_decay",
     "train.warmup_steps",
+    "train.decay_steps",
 )
 _ADDED_SECTIONS = ("task", "restorer", "blind_loss", "camera")
 
@@ -444,6 +452,7 @@ class Config:
             ("train.peak_tflops", train.peak_tflops, 0),
             ("train.weight_decay", train.weight_decay, 0),
             ("train.warmup_steps", train.warmup_steps, 0),
+            ("train.decay_steps", train.decay_steps, -1),
             ("train.global_batch_size", train.global_batch_size, 1),
             ("train.log_every", train.log_every, 1),
             ("train.sample_every", train.sample_every, 1),
@@ -462,6 +471,14 @@ class Config:
                 f"train.learning_rate must be positive, not "
                 f"{train.learning_rate}"
             )
+        metric = train.best_metric.rsplit("/", 1)[-1]
+        if metric not in BEST_METRICS:
+            raise UserError(
+                f"train.best_metric must end with one of {list(BEST_METRICS)}, "
+                f"not {train.best_metric!r}"
+            )
+        if train.decay_steps == -1 and not train.minutes:
+            raise UserError("train.decay_steps=-1 needs train.minutes")
         if not 0 < data.tau_min <= data.tau_max <= 1:
             raise UserError(
                 "0 < data.tau_min <= data.tau_max <= 1 must hold, not "

@@ -241,6 +241,25 @@ class ArrayPhotos:
         """Number of photos."""
         return len(self.files)
 
+    def pool(self):
+        """Returns all photos end to end, as `crops.cut_on_device` wants them.
+
+        Returns:
+            Dict of `pixels`, uint8 (P, 3), and `places`, int32 (N, 2).
+        """
+        sizes = [image.shape[:2] for image in self.images]
+        ends = np.cumsum([height * width for height, width in sizes])
+        if ends[-1] >= 2**31:
+            raise UserError(
+                f"{self.source}: {ends[-1]:,} pixels are more than 2^31; name "
+                "fewer photos, or a smaller data.crop_size"
+            )
+        places = [(0, *ends[:-1]), [width for _, width in sizes]]
+        return {
+            "pixels": np.concatenate([i.reshape(-1, 3) for i in self.images]),
+            "places": np.array(places, "int32").T,
+        }
+
     def fingerprint(self):
         """Returns a SHA-256 of what there is: names and sizes in pixels."""
         names = list(self.files)
@@ -303,29 +322,6 @@ def squeeze(photo, height, width):
     return np.asarray(image.resize((width, height), Image.Resampling.BOX))
 
 
-def draw_crop(photo, rng, size, resize_max, flip):
-    """Cuts out a random square and resizes it, as the paper's training does.
-
-    Args:
-        photo: uint8 (H, W, 3).
-        rng: numpy.random.Generator.
-        size: int, side of the crop in pixels.
-        resize_max: the square's side is the photo's short side divided by 1
-            to this.
-        flip: bool, whether half of the crops are mirrored.
-
-    Returns:
-        uint8 (size, size, 3).
-    """
-    height, width = photo.shape[:2]
-    side = max(int(min(height, width) / rng.uniform(1.0, resize_max)), 1)
-    top = rng.integers(0, height - side + 1)
-    left = rng.integers(0, width - side + 1)
-    cut = Image.fromarray(photo[top : top + side, left : left + side])
-    crop = np.asarray(cut.resize((size, size), Image.Resampling.BILINEAR))
-    return crop[:, ::-1] if flip and rng.uniform() < 0.5 else crop
-
-
 class Batches:
     """Training batches as a pure function of the step, made ahead by threads.
 
@@ -336,10 +332,12 @@ class Batches:
         batch_size: photos per step.
         seed: int.
         threads: that many batches are made at the same time; 0: one a core.
+        cut: function (photo, box) -> crop, that makes `photos` of the
+            examples' `box`; None: they keep it, with the `photo`'s number.
     """
 
-    def __init__(self, photos, example, batch_size, seed, threads=0):
-        self.photos, self.example = photos, example
+    def __init__(self, photos, example, batch_size, seed, threads=0, cut=None):
+        self.photos, self.example, self.cut = photos, example, cut
         self.batch_size, self.seed = batch_size, seed
         threads = threads or os.cpu_count() or 1
         self._ahead = 2 * threads
@@ -355,16 +353,23 @@ class Batches:
         """
         first = step * self.batch_size
         positions = range(first, first + self.batch_size)[part or slice(None)]
-        rows = [
-            self.example(
-                self.photos.images[self.photos.index(position, self.seed)],
-                np.random.default_rng((self.seed, position, 2)),
-                # Every example of the step draws the same from it.
-                np.random.default_rng((self.seed, step, 3)),
-            )
-            for position in positions
-        ]
+        rows = [self._example(position, step) for position in positions]
         return {name: np.stack([r[name] for r in rows]) for name in rows[0]}
+
+    def _example(self, position, step):
+        index = self.photos.index(position, self.seed)
+        photo = self.photos.images[index]
+        made = self.example(
+            photo,
+            np.random.default_rng((self.seed, position, 2)),
+            # Every example of the step draws the same from it.
+            np.random.default_rng((self.seed, step, 3)),
+        )
+        if "box" not in made:
+            return made
+        if self.cut:
+            return made | {"photos": self.cut(photo, made.pop("box"))}
+        return made | {"photo": np.int32(index)}
 
     def __call__(self, step, part=None):
         for later in range(step, step + self._ahead):

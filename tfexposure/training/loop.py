@@ -21,7 +21,8 @@ from tfexposure.training.stopping import Budget, Signals
 from tfexposure.training.validation import Validation
 
 BAD_BATCHES = "bad_batches.json"
-_GRID_PHOTOS = 4
+# As many as a batch of the validation: one shape less to compile.
+_GRID_PHOTOS = 8
 # Why a disk takes no more, in the words that h5py and TensorFlow keep.
 _FULL = tuple(
     os.strerror(number)
@@ -121,6 +122,8 @@ class _Run:
         train, backend = self.config.train, self.backend
         grid = self._grid()
         first = True
+        wanted = train.decay_steps == -1 and not step
+        pace = _Pace(budget) if wanted else None
         while step < train.steps:
             began = time.monotonic()
             try:
@@ -152,9 +155,15 @@ class _Run:
             elif first:
                 # Compilation is not part of the training's pace.
                 self.monitor.restart_clock(step)
-            if not first:
+            if first:
+                first = False
+                if pace:
+                    pace.start(step)
+            else:
                 budget.measure("step", time.monotonic() - began)
-            first = False
+                if pace and (steps := pace.decay_steps(step)):
+                    self._decay_over(min(steps, train.steps), step_function)
+                    pace = None
             if due(train.checkpoint_every):
                 # Before pictures and metrics, which take time and may fail.
                 with _Measured(budget, "save"):
@@ -179,6 +188,13 @@ class _Run:
                     f"{train.minutes:g} minutes are over: stopped at", step
                 )
                 return
+
+    def _decay_over(self, steps, step_function):
+        self.backend.publish(step_function)
+        self.state.decay_steps.assign(steps)
+        self.backend.reload(step_function)
+        if self.backend.chief:
+            print(f"the learning rate falls over {steps} steps", flush=True)
 
     def _intervals(self):
         train = self.config.train
@@ -227,6 +243,29 @@ class _Run:
             "train.learning_rate or train.clip_norm may help. The photos of "
             f"these steps are listed in {path}"
         )
+
+
+class _Pace:
+    """Foretells how many steps a budget allows."""
+
+    # Validation and checkpoints take their share of what is left.
+    _SHARE = 0.95
+
+    def __init__(self, budget):
+        self._budget = budget
+
+    def start(self, step):
+        """Measures from here on: compilation is over."""
+        self._step, self._began = step, time.monotonic()
+        self._until = min(60, 0.1 * self._budget.left())
+
+    def decay_steps(self, step):
+        """Returns all steps there will be, or None while it is too early."""
+        passed = time.monotonic() - self._began
+        if passed < self._until:
+            return None
+        seconds = passed / (step - self._step)
+        return step + int(self._SHARE * self._budget.left() / seconds)
 
 
 class _Measured:
@@ -285,7 +324,10 @@ def _open_validation(config, backend, task):
         # Seed 0 whatever the run's: runs are compared on the same crops.
         sets = validation.crop_sets(lambda size: stream(size, 0), photos)
         about = describe(photos)
-    return Validation(sets, config.train.best_metric, task.product), about
+    scored = Validation(
+        sets, config.train.best_metric, task.product, backend.compile
+    )
+    return scored, about
 
 
 def _pairs(photos, config, backend, task):
@@ -294,7 +336,7 @@ def _pairs(photos, config, backend, task):
         prepare = backend.prepare(task)
 
         def stream(size, seed):
-            made = Batches(photos, task.example, size, seed, 1)
+            made = Batches(photos, task.example, size, seed, 1, task.cut)
             return (prepare(made.make(step)) for step in itertools.count())
 
         return stream

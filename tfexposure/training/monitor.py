@@ -118,9 +118,7 @@ class Monitor:
             elif name not in ("accuracy", "finite"):
                 scalars[f"loss/{name}"] = value
         for name, network in state.networks.items():
-            sigmas = [
-                _number(layer.sigma()) for layer in spectral_norms(network)
-            ]
+            sigmas = [_sigma(layer) for layer in spectral_norms(network)]
             if sigmas:
                 scalars[f"sigma/{name}_max"] = max(sigmas)
                 scalars[f"sigma/{name}_min"] = min(sigmas)
@@ -205,6 +203,15 @@ def _step_of(line):
 def _number(value):
     # A variable may be mirrored, which float() does not take.
     return float(ops.convert_to_numpy(ops.convert_to_tensor(value)))
+
+
+def _sigma(layer):
+    # Not by `layer.sigma()`, of which a GPU compiles every shape.
+    u, v, kernel = (
+        ops.convert_to_numpy(variable.value)
+        for variable in (layer.u, layer.v, layer.kernel)
+    )
+    return float(np.sum(v * (kernel.reshape(len(v), -1) @ u)))
 
 
 def _rate(flops, seconds, peak):

@@ -1,10 +1,15 @@
 """Adam, and the course of its learning rate."""
 
+import math
+
 import keras
+from keras import ops
 
 
 def adam(train, beta_1, weight_decay=0.0):
     """Returns Adam for gradients that were summed over the replicas.
+
+    Its learning rate is a variable: the step assigns `learning_rate`.
 
     Args:
         train: `TrainConfig`.
@@ -12,57 +17,38 @@ def adam(train, beta_1, weight_decay=0.0):
         weight_decay: float, decoupled; 0: none.
     """
     return _Adam(
-        learning_rate(train), beta_1=beta_1, weight_decay=weight_decay or None
+        train.learning_rate, beta_1=beta_1, weight_decay=weight_decay or None
     )
 
 
-def learning_rate(train):
-    """Returns the learning rate or its Keras schedule, in steps.
+def learning_rate(train, step, decay_steps):
+    """Returns the learning rate of one step.
 
     Args:
         train: `TrainConfig`.
+        step: scalar tensor, steps done.
+        decay_steps: scalar tensor, the steps over which the schedule runs;
+            its last value holds afterwards.
+
+    Returns:
+        float32 scalar tensor.
     """
-    schedules = keras.optimizers.schedules
-    half = train.steps // 2
-    if train.schedule == "linear":
-        return _HoldThen(
-            schedules.PolynomialDecay(
-                train.learning_rate, train.steps - half, 0.0
-            ),
-            half,
-        )
-    if train.schedule == "cosine":
-        return _HoldThen(
-            schedules.CosineDecay(train.learning_rate, train.steps - half),
-            half,
-        )
+    step = ops.cast(step, "float32")
+    total = ops.cast(decay_steps, "float32")
+    start, least, warmup = ops.floor(total / 2), 0.0, 0
+    if train.schedule == "constant":
+        return ops.full_like(step, train.learning_rate)
     if train.schedule == "warm_cosine":
-        fall = max(train.steps - train.warmup_steps, 1)
-        if not train.warmup_steps:
-            return schedules.CosineDecay(train.learning_rate, fall, alpha=0.01)
-        return schedules.CosineDecay(
-            0.0,
-            fall,
-            alpha=0.01,
-            warmup_target=train.learning_rate,
-            warmup_steps=train.warmup_steps,
-        )
-    return train.learning_rate
-
-
-class _HoldThen(keras.optimizers.schedules.LearningRateSchedule):
-    """The first value of a schedule for a while, then the schedule."""
-
-    def __init__(self, schedule, hold):
-        self.schedule = schedule
-        self.hold = hold
-
-    def __call__(self, step):
-        step = keras.ops.cast(step, "float32")
-        return self.schedule(keras.ops.maximum(step - self.hold, 0.0))
-
-    def get_config(self):
-        return {"schedule": self.schedule, "hold": self.hold}
+        warmup, least = train.warmup_steps, 0.01
+        start = ops.minimum(float(warmup), total - 1)
+    past = ops.clip((step - start) / ops.maximum(total - start, 1.0), 0.0, 1.0)
+    if train.schedule == "linear":
+        share = 1 - past
+    else:
+        share = least + (1 - least) * (1 + ops.cos(math.pi * past)) / 2
+    if warmup:
+        share = ops.where(step < warmup, step / warmup, share)
+    return train.learning_rate * share
 
 
 class _Adam(keras.optimizers.Adam):

@@ -30,6 +30,7 @@ class TrainState:
         loss_scale: by which losses are multiplied before they are
             differentiated; 1 except in float16.
         good_steps: steps since the loss scale changed.
+        decay_steps: steps over which the learning rate's schedule runs.
     """
 
     task: Task
@@ -38,6 +39,7 @@ class TrainState:
     undone_steps: keras.Variable
     loss_scale: keras.Variable
     good_steps: keras.Variable
+    decay_steps: keras.Variable
 
     @property
     def averaged(self):
@@ -148,6 +150,10 @@ def create_state(config, replicas=1):
             2.0**15 if config.train.precision == "float16" else 1.0, "float32"
         ),
         good_steps=counter(0),
+        decay_steps=counter(
+            # Until the pace is known, as long as it may become.
+            max(config.train.decay_steps, 0) or config.train.steps
+        ),
     )
 
 

@@ -17,7 +17,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from tfexposure.data.packed import Batches
 from tfexposure.layers import update_spectral_norms
-from tfexposure.training.state import network_variables, optimizer_variables
+from tfexposure.training.optimizers import learning_rate
+from tfexposure.training.state import optimizer_variables
 
 
 class JaxBackend:
@@ -45,8 +46,11 @@ class JaxBackend:
         self._closing = contextlib.ExitStack()
 
     def scope(self):
-        """Returns the context in which a state is created."""
-        return contextlib.nullcontext()
+        """Returns the context in which a state is created.
+
+        On the host: a GPU would compile a function for every shape of weight.
+        """
+        return jax.default_device(jax.local_devices(backend="cpu")[0])
 
     def make_step(self, config, state):
         """Returns the `Step`; takes over the state's values when called."""
@@ -56,8 +60,16 @@ class JaxBackend:
         """Puts what `step` computed into the state's variables."""
         step.publish()
 
+    def reload(self, step):
+        """Lets `step` go on from the state's variables as they are now."""
+        step.reload()
+
     def batches(self, photos, config, task, start):
-        """Returns the iterator of batches, split over the devices."""
+        """Returns the iterator of batches, split over the devices.
+
+        Where the task tells its crops by numbers (`Task.cut`), the photos lie
+        on the devices, and nothing but numbers travels.
+        """
         train = config.train
         made = Batches(
             photos,
@@ -67,7 +79,10 @@ class JaxBackend:
             config.data.threads,
         )
         self._closing.callback(made.close)
-        return map(self.put, map(made, itertools.count(start)))
+        pool = {}
+        if task.cut:
+            pool = jax.device_put(photos.pool(), self.everywhere)
+        return (self.put(made(step)) | pool for step in itertools.count(start))
 
     def put(self, batch):
         """Splits a batch of arrays over the devices."""
@@ -97,6 +112,10 @@ class JaxBackend:
     def prepare(self, task):
         """Returns `task.prepare` as a function of NumPy arrays."""
         return jax.jit(task.prepare)
+
+    def compile(self, function):
+        """Returns a function of arrays, compiled."""
+        return jax.jit(function)
 
     def any(self, flag):
         """Tells whether `flag` is set in any process: in this one."""
@@ -156,14 +175,14 @@ class Step:
         self.flops = None
         self._train, self._state = config.train, state
         self._variables = state.variables()
-        self._frozen = {
-            f"{index}/{name}": variable
-            for index, network in enumerate(state.task.frozen)
-            for name, variable in network_variables(network).items()
-        }
+        frozen = [v for network in state.task.frozen for v in network.variables]
+        self._frozen = {str(index): v for index, v in enumerate(frozen)}
         self._sharding = sharding
         self._values = self._frozen_values = None
         self._compiled = self._earlier = None
+        # Compiled for itself: however photos are exposed, the step stays the
+        # same, and comes from JAX's cache of compiled functions.
+        self._prepare = jax.jit(state.task.prepare)
         self._trained = _names(
             self._variables,
             {
@@ -201,6 +220,8 @@ class Step:
         if self._values is None:
             self._values = self._take(self._variables)
             self._frozen_values = self._take(self._frozen)
+        if not {"overexposed", "target"} <= batch.keys():
+            batch = self._prepare(batch)
         arguments = (self._values, self._frozen_values, batch)
         if self._compiled is None:
             # The old values' memory becomes the new ones'.
@@ -241,8 +262,6 @@ class Step:
     def _step(self, values, frozen, batch):
         state, train, task = self._state, self._train, self._state.task
         before = values
-        if "photos" in batch:
-            batch = task.prepare(batch)
 
         def update_norms():
             for network in (*state.networks.values(), state.averaged):
@@ -288,6 +307,12 @@ class Step:
         values = dict(values)
         for network, names in self._trained.items():
             slots = self._optimizers[network]
+            rate = f"{network}_optimizer/learning_rate"
+            values[rate] = learning_rate(
+                train,
+                values[f"{network}_optimizer/iteration"],
+                values["decay_steps"],
+            ).astype(values[rate].dtype)
             weights, others = task.optimizers[network].stateless_apply(
                 [values[name] for name in slots],
                 gradients[network],

@@ -16,6 +16,7 @@ from tfexposure.data.sources import FilePhotos, unreadable
 from tfexposure.errors import UserError
 from tfexposure.layers import update_spectral_norms
 from tfexposure.storage import shown
+from tfexposure.training.optimizers import learning_rate
 from tfexposure.training.strategies import is_chief
 
 # What a worker sees when another one is gone.
@@ -56,6 +57,9 @@ class TensorFlowBackend:
         """Puts what `step` computed into the state's variables."""
         # They are updated in place.
 
+    def reload(self, step):
+        """Lets `step` go on from the state's variables as they are now."""
+
     def batches(self, photos, config, task, start):
         """Returns the iterator that the step takes its batches from."""
         size = config.train.global_batch_size
@@ -73,6 +77,7 @@ class TensorFlowBackend:
                     size,
                     config.train.seed,
                     config.data.threads,
+                    task.cut,
                 )
                 self._closing.callback(made.close)
                 part = slice(offset, offset + share)
@@ -99,6 +104,10 @@ class TensorFlowBackend:
         return lambda batch: task.prepare(
             {name: tf.constant(values) for name, values in batch.items()}
         )
+
+    def compile(self, function):
+        """Returns a function of arrays, compiled."""
+        return tf.function(function, reduce_retracing=True)
 
     def any(self, flag):
         """Tells whether `flag` is set in any worker; all must call it.
@@ -329,7 +338,13 @@ def make_train_step(config, state, strategy):
 
     def replica_update(gradients):
         for name, network in networks.items():
-            optimizers[name].apply(gradients[name], network.trainable_variables)
+            optimizer = optimizers[name]
+            optimizer.learning_rate.assign(
+                learning_rate(
+                    train, optimizer.iterations.value, state.decay_steps.value
+                )
+            )
+            optimizer.apply(gradients[name], network.trainable_variables)
         state.average(train.ema)
 
     def step(batch):

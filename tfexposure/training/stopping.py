@@ -48,13 +48,15 @@ class Budget:
         """Notes how long something took that the end must leave time for."""
         self._longest[name] = max(seconds, self._longest.get(name, 0.0))
 
-    def spent(self):
-        """Tells whether only the time for a proper end is left."""
-        if not self.minutes:
-            return False
+    def left(self):
+        """Returns the seconds left for steps."""
         # What ends a run may take a little longer than it ever did.
         reserve = 1.25 * sum(self._longest.values())
-        return time.monotonic() + reserve >= self._end
+        return self._end - time.monotonic() - reserve
+
+    def spent(self):
+        """Tells whether only the time for a proper end is left."""
+        return bool(self.minutes) and self.left() <= 0
 
 
 def process_start():

@@ -22,6 +22,9 @@ class Task:
             weights.
         example: function (uint8 photo, rng of the example, rng of the step)
             -> dict of arrays; makes examples of `ArrayPhotos`.
+        cut: function (uint8 photo, box) -> uint8 crop, where examples tell by
+            a `box` what of the photo they are, and `prepare` can cut it out
+            of `pixels`, too; None: examples hold pixels.
         short_side: greatest short side of photos that `example` needs, in
             pixels.
         frozen: further networks that `losses` uses and nobody trains.
@@ -35,6 +38,7 @@ class Task:
     prepare: Callable
     example: Callable
     short_side: int
+    cut: Callable | None = None
     frozen: tuple[keras.Model, ...] = ()
     told: tuple[str, ...] = ()
 

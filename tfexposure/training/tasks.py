@@ -4,6 +4,7 @@ Each is networks, how a photo becomes an example, and losses; the loop knows
 no more of them (`task.Task`).
 """
 
+import contextlib
 import dataclasses
 import random
 
@@ -13,7 +14,8 @@ import numpy as np
 from tfexposure import pretrained
 from tfexposure.blind import BlindRestorer, camera
 from tfexposure.blind import objective as blind_objective
-from tfexposure.data.packed import draw_crop, draw_view
+from tfexposure.data import crops
+from tfexposure.data.packed import draw_view
 from tfexposure.errors import UserError
 from tfexposure.imaging import exposure
 from tfexposure.imaging.transfer_curves import get_response
@@ -66,20 +68,17 @@ def make_task(config, replicas=1):
     return task
 
 
-def make_product(config, policy="float32"):
+def make_product(config):
     """Builds the network that a task trains for its own sake.
 
     Args:
         config: `Config`.
-        policy: name of a Keras data type policy; for `task=paper`.
 
     Returns:
         Built `UNetGenerator` or `BlindRestorer`.
     """
     if config.task == "paper":
-        generator = UNetGenerator(
-            **dataclasses.asdict(config.generator), dtype=policy
-        )
+        generator = UNetGenerator(**dataclasses.asdict(config.generator))
         generator.build((None, None, None, 3))
         return generator
     settings = config.restorer
@@ -99,20 +98,31 @@ def make_product(config, policy="float32"):
 def _paper(config, replicas):
     del replicas
     data, train = config.data, config.train
-    policy = _POLICIES[train.precision]
-    generator, averaged = (make_product(config, policy) for _ in range(2))
-    discriminator = _discriminator(config, policy)
+    # It is validated as it will be used.
+    averaged = make_product(config)
+    with _policy(_POLICIES[train.precision]):
+        generator = make_product(config)
+        discriminator = _discriminator(config)
+        features = _features(load_features, config.loss)
     seed_noise(generator, train.seed)
-    features = _features(load_features, config.loss)
 
     def losses(batch):
         return compute_losses(
             config.loss, generator, discriminator, features, batch
         )
 
+    short_side = round(data.crop_size * data.resize_max)
+
     def example(photo, rng, _):
-        crop = draw_crop(photo, rng, data.crop_size, data.resize_max, data.flip)
-        return {"photos": crop, **_draw_exposure(rng, data)}
+        box = crops.draw_box(photo.shape, rng, data.resize_max, data.flip)
+        return {"box": box, **_draw_exposure(rng, data)}
+
+    def prepare(batch):
+        if "pixels" in batch:
+            batch = batch | {
+                "photos": crops.cut_on_device(batch, data.crop_size, short_side)
+            }
+        return _overexpose(batch, data)
 
     return Task(
         networks={"generator": generator, "discriminator": discriminator},
@@ -122,9 +132,10 @@ def _paper(config, replicas):
         },
         averaged=averaged,
         losses=losses,
-        prepare=lambda batch: _overexpose(batch, data),
+        prepare=prepare,
         example=example,
-        short_side=round(data.crop_size * data.resize_max),
+        cut=lambda photo, box: crops.cut(photo, box, data.crop_size),
+        short_side=short_side,
         frozen=(features,) if features else (),
         told=("generator", "discriminator", "content", "perceptual"),
     )
@@ -174,7 +185,7 @@ def _blind(config, replicas):
     if loss.only_gate:
         _freeze_all_but_the_gate(restorer)
     elif loss.adversarial:
-        discriminator = _discriminator(config, None)
+        discriminator = _discriminator(config)
         networks["discriminator"] = discriminator
         optimizers["discriminator"] = adam(train, train.discriminator_beta_1)
     if loss.perceptual and not loss.only_gate:
@@ -236,9 +247,20 @@ def _freeze_all_but_the_gate(restorer):
         layer.trainable = False
 
 
-def _discriminator(config, policy):
+@contextlib.contextmanager
+def _policy(name):
+    """The data type policy of all layers that are made meanwhile."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _discriminator(config):
     discriminator = PatchDiscriminator(
-        **dataclasses.asdict(config.discriminator), dtype=policy
+        **dataclasses.asdict(config.discriminator)
     )
     discriminator.build([(None, None, None, 3)] * 2)
     return discriminator

@@ -24,7 +24,11 @@ from tfexposure.imaging import exposure
 from tfexposure.imaging.luminance import LUMINANCE_WEIGHTS
 from tfexposure.imaging.transfer_curves import GAMMA_2_2
 from tfexposure.metrics.fidelity import clipped_region, mean_l1, psnr, ssim
-from tfexposure.metrics.histogram import HistogramSimilarity
+from tfexposure.metrics.histogram import (
+    FEATURES,
+    exposure_features,
+    histogram_similarity,
+)
 from tfexposure.storage import to_json, write_atomically
 
 _MOST_PHOTOS = 64
@@ -49,11 +53,13 @@ class Validation:
             Figures of a set called `""` have no prefix.
         best_metric: `train.best_metric`.
         name: of the network, for its file in `best/`.
+        compile: function that compiles functions of arrays.
     """
 
-    def __init__(self, sets, best_metric, name):
+    def __init__(self, sets, best_metric, name, compile=lambda f: f):
         self.sets = sets
         self._best_metric, self._name = best_metric, name
+        self._figures = compile(figures)
 
     def run(self, network, predict, run_dir, step):
         """Scores a network and keeps its weights if they are the best.
@@ -72,7 +78,8 @@ class Validation:
         """
         found = {}
         for name, batches in self.sets.items():
-            for figure, value in measure(predict, batches()).items():
+            scores = measure(predict, batches(), self._figures)
+            for figure, value in scores.items():
                 found[f"{name}/{figure}" if name else figure] = value
         values = found if "" in self.sets else _means(found) | found
         self._keep_best(network, values, run_dir.best, step)
@@ -85,11 +92,16 @@ class Validation:
 
     def _keep_best(self, network, values, folder, step):
         metric = self._best_metric
+        if metric not in values:
+            raise UserError(
+                f"train.best_metric={metric}: validation has no such figure, "
+                f"but {', '.join(sorted(values))}"
+            )
         record = folder / "metrics.json"
         if record.exists():
             best = json.loads(record.read_text(encoding="utf-8"))[metric]
             better = values[metric] > best
-            if metric in _LOWER_IS_BETTER:
+            if metric.rsplit("/", 1)[-1] in _LOWER_IS_BETTER:
                 better = values[metric] < best
             if not better:
                 return
@@ -100,12 +112,40 @@ class Validation:
         write_atomically(record, to_json({"step": step, **values}))
 
 
-def measure(predict, batches):
+def figures(overexposed, restored, target):
+    """Scores restorations, photo by photo.
+
+    Args:
+        overexposed, restored, target: float (N, H, W, 3); all but `restored`
+            in [0, 1].
+
+    Returns:
+        Dict of float (N,): the figures of `measure` but the last ones; those
+        of a clipped region are NaN where there is none. And `target` and
+        `restored`, the `exposure_features` of both, (N, 3).
+    """
+    restored = ops.clip(restored, 0.0, 1.0)
+    inside = clipped_region(overexposed)
+    return {
+        "psnr": psnr(target, restored),
+        "psnr_gain": psnr(target, scale_best(target, restored)),
+        "psnr_inside": psnr(target, restored, inside),
+        "ssim": ssim(target, restored),
+        "l1": mean_l1(target, restored),
+        "l1_inside": mean_l1(target, restored, inside),
+        "l1_outside": mean_l1(target, restored, 1 - inside),
+        "target": exposure_features(target),
+        "restored": exposure_features(restored),
+    }
+
+
+def measure(predict, batches, figures=figures):
     """Scores restorations of pairs.
 
     Args:
         predict: function from float (N, H, W, 3) to the same.
         batches: iterable of dicts with `overexposed` and `target`.
+        figures: the function of that name, compiled or not.
 
     Returns:
         Dict of floats, means over photos: `psnr` (dB), `ssim`, `l1`;
@@ -114,32 +154,25 @@ def measure(predict, batches):
         one); `score`, the mean of the three PSNR; and the histogram
         similarities `luminance`, `contrast`, `saturation` (%).
     """
-    rows, similarity = [], HistogramSimilarity()
+    parts: dict[str, list[np.ndarray]] = {}
     for batch in batches:
         overexposed, target = batch["overexposed"], batch["target"]
-        restored = ops.clip(predict(overexposed), 0.0, 1.0)
-        inside = clipped_region(overexposed)
-        similarity.update_state(target, restored)
-        rows.append(
-            {
-                "psnr": psnr(target, restored),
-                "psnr_gain": psnr(target, scale_best(target, restored)),
-                "psnr_inside": psnr(target, restored, inside),
-                "ssim": ssim(target, restored),
-                "l1": mean_l1(target, restored),
-                "l1_inside": mean_l1(target, restored, inside),
-                "l1_outside": mean_l1(target, restored, 1 - inside),
-            }
-        )
-    values = {}
-    for name in rows[0]:
-        each = np.concatenate([ops.convert_to_numpy(r[name]) for r in rows])
-        known = each[~np.isnan(each)]
-        if len(known):
-            values[name] = float(known.mean())
-    parts = ("psnr", "psnr_gain", "psnr_inside")
-    values["score"] = float(np.mean([values[p] for p in parts if p in values]))
-    return values | {k: float(v) for k, v in similarity.result().items()}
+        found = figures(overexposed, predict(overexposed), target)
+        for name, each in found.items():
+            parts.setdefault(name, []).append(ops.convert_to_numpy(each))
+    each = {name: np.concatenate(values) for name, values in parts.items()}
+    similarity = histogram_similarity(each.pop("target"), each.pop("restored"))
+    values = {
+        name: float(np.nanmean(found))
+        for name, found in each.items()
+        if not np.isnan(found).all()
+    }
+    told = ("psnr", "psnr_gain", "psnr_inside")
+    values["score"] = float(np.mean([values[p] for p in told if p in values]))
+    shares = ops.convert_to_numpy(similarity)
+    return values | {
+        name: float(share) for name, share in zip(FEATURES, shares, strict=True)
+    }
 
 
 def scale_best(target, restored, limit=0.9):
@@ -186,7 +219,7 @@ def crop_sets(stream, photos):
     return {"": batches}
 
 
-def load_sets(path, count=60):
+def load_sets(path, count=64):
     """Makes the sets of a packed file, in memory.
 
     Args:
