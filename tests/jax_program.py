@@ -8,6 +8,7 @@ TensorFlow may be in the process.
 
 import json
 import pathlib
+import re
 import sys
 
 import jax
@@ -46,6 +47,7 @@ def main(source, folder):
                 )
                 one.values()
                 checkpoints.save()
+        one.save_batches(range(SAVED, STEPS), f"{folder}/{task}.npz")
         end = one.values()
         found["apart"] = difference(end, two.values())
         found["moved"] = difference(begin, end)
@@ -61,6 +63,8 @@ def main(source, folder):
         for step in range(SAVED, STEPS):
             one.train(step)
         found["resumed"] = difference(end, one.values())
+        if task == "paper":
+            found["types"] = run_types(source, task)
         answer[task] = found
         for run in runs.values():
             run.backend.close()
@@ -82,15 +86,23 @@ class Run:
 
     def train(self, step, poison=None):
         """Takes the step of that number; returns its results."""
-        config = self.config
-        batches = self.backend.batches(
-            self.photos, config, self.state.task, step
-        )
-        batch = next(batches)
+        batch = next(self.batches(step))
         if poison:
             batch[poison] = batch[poison] * np.float32("nan")
         results = self.step(iter([batch]))
         return {name: float(value) for name, value in results.items()}
+
+    def batches(self, step):
+        """Returns the batches from that of a step on."""
+        return self.backend.batches(
+            self.photos, self.config, self.state.task, step
+        )
+
+    def save_batches(self, steps, path):
+        """Writes the prepared batches of some steps, stacked."""
+        prepare = jax.jit(self.state.task.prepare)
+        made = [prepare(next(self.batches(step))) for step in steps]
+        np.savez(path, **{k: np.stack([b[k] for b in made]) for k in made[0]})
 
     def values(self):
         """Returns name -> array of the whole state."""
@@ -99,6 +111,18 @@ class Run:
             name: np.array(variable.numpy())
             for name, variable in self.state.variables().items()
         }
+
+
+def run_types(source, task):
+    """Returns the types of a bfloat16 step's convolutions and products."""
+    config = support.packed_config(source, task, precision="bfloat16")
+    run = Run(config, jax.devices()[:1])
+    text = run.step.lower(next(run.batches(0))).as_text()
+    run.backend.close()
+    found = re.findall(
+        r"stablehlo\.(convolution|dot_general)\b.*-> tensor<\S*x(\w+)>", text
+    )
+    return sorted(set(found))
 
 
 def difference(one, other):

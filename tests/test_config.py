@@ -74,13 +74,16 @@ def test_flags_override_fields():
         ("--data.jpeg_quality_max=101", "jpeg_quality_max.*101"),
         ("--train.steps=0", "train.steps must be at least 1"),
         ("--train.ema=-1", "train.ema"),
+        ("--train.decay_steps=-1", "needs train.minutes"),
+        ("--train.best_metric=sharpness", "train.best_metric"),
+        ("--task=blind --train.precision=float16", "train.precision"),
         ("--train.learning_rate=-1", "train.learning_rate"),
         ("--loss.adversarial=wgan", "loss.adversarial.*'wgan'"),
     ],
 )
 def test_bad_values_name_the_flag(argument, message):
     with pytest.raises(UserError, match=message):
-        parse(argument)
+        parse(*argument.split())
 
 
 def test_wrong_types_are_refused():

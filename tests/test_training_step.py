@@ -222,6 +222,41 @@ def test_float16_scales_its_losses(monkeypatch, batch):
     )
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_what_is_computed_in_which_type(precision):
+    """Convolutions follow the policy; power iterations never do."""
+    support.trace_quickly()
+    trainer = Trainer(precision=precision)
+    batches = tf.data.Dataset.from_tensors(support.random_batch(4))
+    graph = trainer.step.get_concrete_function(iter(batches)).graph
+    defined = graph.as_graph_def()
+    nodes = list(defined.node)
+    for function in defined.library.function:
+        nodes.extend(function.node_def)
+    types = {
+        kind: {
+            tf.dtypes.as_dtype(node.attr["T"].type).name
+            for node in nodes
+            if node.op.startswith(kind)
+        }
+        for kind in ("Conv2D", "MatMul")
+    }
+    assert types == {"Conv2D": {precision}, "MatMul": {"float32"}}
+    for name, variable in trainer.state.variables().items():
+        assert "float16" not in str(variable.dtype), name
+
+
+def test_bfloat16_learns_as_float32_does(batch):
+    """Of 60 steps, the mean of the last 20 stays within one percent."""
+    other = support.random_batch(4, seed=1)
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        trainer = Trainer(precision=precision)
+        results = trainer.run(*[batch, other] * 30)
+        found[precision] = np.mean([r["content"] for r in results[-20:]])
+    assert found["bfloat16"] == pytest.approx(found["float32"], rel=0.01)
+
+
 def test_several_steps_per_call_equal_single_steps(trainer, batch):
     other = support.random_batch(4, seed=1)
     single = trainer.run(batch, other, batch)[-1]

@@ -282,7 +282,8 @@ class TrainConfig:
     )
     precision: str = _field(
         "float32",
-        "Of activations; weights stay float32.",
+        "Of convolutions; weights, statistics, losses and averages stay "
+        "float32.",
         ("float32", "bfloat16", "float16"),
     )
     jit_compile: bool = _field(False, "Compile the step with XLA.")
@@ -470,6 +471,11 @@ class Config:
             raise UserError(
                 f"train.learning_rate must be positive, not "
                 f"{train.learning_rate}"
+            )
+        if self.task == "blind" and train.precision != "float32":
+            raise UserError(
+                "train.precision must be float32 for task=blind, whose curves "
+                f"need it, not {train.precision}"
             )
         metric = train.best_metric.rsplit("/", 1)[-1]
         if metric not in BEST_METRICS:

@@ -151,6 +151,7 @@ class _Run:
                     results,
                     step,
                     getattr(step_function, "flops", None),
+                    budget.left(),
                 )
             elif first:
                 # Compilation is not part of the training's pace.

@@ -69,7 +69,7 @@ class Monitor:
         with open(self._log, "a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
 
-    def progress(self, state, results, step, flops=None):
+    def progress(self, state, results, step, flops=None, left=math.inf):
         """Prints one line and writes the step's scalars.
 
         Args:
@@ -77,6 +77,7 @@ class Monitor:
             results: dict of scalars, of the train step.
             step: int, steps done.
             flops: operations of a step, if they are known.
+            left: seconds until the time for steps is over.
         """
         if not self._backend.chief:
             return
@@ -94,7 +95,7 @@ class Monitor:
         print(
             f"step {step}/{train.steps}  {losses}  {images:.1f} images/s  "
             + _rate(flops, seconds, train.peak_tflops)
-            + f"ETA {_duration(seconds * (train.steps - step))}  "
+            + f"ETA {_duration(min(seconds * (train.steps - step), left))}  "
             f"{_peak_memory() / 2**30:.1f} GiB"
             + (f"  {undone} steps undone" if undone else ""),
             flush=True,

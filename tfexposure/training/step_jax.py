@@ -167,8 +167,8 @@ class Step:
         sharding: of the state's values.
 
     Attributes:
-        flops: float, operations of a step on all devices, once one was
-            compiled; None if XLA does not tell.
+        flops: float, operations of a step on all devices together, once one
+            was compiled; None if XLA does not tell.
     """
 
     def __init__(self, config, state, sharding):
@@ -217,26 +217,36 @@ class Step:
                 variable.assign(self._values[name])
 
     def _advance(self, batch):
+        arguments = self._arguments(batch)
+        if self._compiled is None:
+            lowered = self._lower(arguments)
+            # Counted before XLA hands convolutions to libraries, whose
+            # operations it does not count.
+            self.flops = (lowered.cost_analysis() or {}).get("flops")
+            self._compiled = lowered.compile()
+        self._values, results = self._compiled(*arguments)
+        return results
+
+    def lower(self, batch):
+        """Returns the step as JAX hands it to XLA (`jax.stages.Lowered`)."""
+        return self._lower(self._arguments(batch))
+
+    def _arguments(self, batch):
         if self._values is None:
             self._values = self._take(self._variables)
             self._frozen_values = self._take(self._frozen)
         if not {"overexposed", "target"} <= batch.keys():
             batch = self._prepare(batch)
-        arguments = (self._values, self._frozen_values, batch)
-        if self._compiled is None:
-            # The old values' memory becomes the new ones'.
-            function = jax.jit(
-                self._step,
-                donate_argnums=0,
-                out_shardings=(self._sharding, self._sharding),
-            )
-            self._compiled = function.lower(*arguments).compile()
-            cost = self._compiled.cost_analysis() or {}
-            # XLA tells of one device's part.
-            if flops := cost.get("flops"):
-                self.flops = flops * len(self._sharding.device_set)
-        self._values, results = self._compiled(*arguments)
-        return results
+        return self._values, self._frozen_values, batch
+
+    def _lower(self, arguments):
+        # The old values' memory becomes the new ones'.
+        function = jax.jit(
+            self._step,
+            donate_argnums=0,
+            out_shardings=(self._sharding, self._sharding),
+        )
+        return function.lower(*arguments)
 
     def _take(self, variables):
         # A copy: the step gives the memory away.

@@ -1,5 +1,6 @@
 """Stopping on a signal, or when the time is up."""
 
+import math
 import os
 import signal
 import time
@@ -49,14 +50,16 @@ class Budget:
         self._longest[name] = max(seconds, self._longest.get(name, 0.0))
 
     def left(self):
-        """Returns the seconds left for steps."""
+        """Returns the seconds left for steps; infinite without a limit."""
+        if not self.minutes:
+            return math.inf
         # What ends a run may take a little longer than it ever did.
         reserve = 1.25 * sum(self._longest.values())
         return self._end - time.monotonic() - reserve
 
     def spent(self):
         """Tells whether only the time for a proper end is left."""
-        return bool(self.minutes) and self.left() <= 0
+        return self.left() <= 0
 
 
 def process_start():
