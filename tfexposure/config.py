@@ -514,6 +514,11 @@ class Config:
             raise UserError(
                 "blind_loss.only_gate: with restorer.stops there is no gate"
             )
+        if self.train.precision != "float32":
+            raise UserError(
+                "train.precision must be float32 for task=blind, not "
+                f"{self.train.precision}"
+            )
         if not 0 <= self.restorer.clip[0] < self.restorer.clip[1] <= 1:
             raise UserError(
                 "restorer.clip must rise within [0, 1], not "

@@ -1,5 +1,6 @@
 """Layers shared by the generator and the discriminator."""
 
+import contextlib
 import inspect
 
 import keras
@@ -9,6 +10,33 @@ from keras import ops
 from tfexposure import replicas
 
 register = keras.saving.register_keras_serializable("tfexposure")
+
+
+@contextlib.contextmanager
+def dtype_policy(policy):
+    """Gives all layers that are made meanwhile a data type policy."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def full_precision(layer):
+    """Gives layers that are made meanwhile the data type of an outer one.
+
+    Raises:
+        ValueError: if its policy is mixed: curves and masks that are computed
+            in 16 bits show steps.
+    """
+    policy = layer.dtype_policy
+    if policy.compute_dtype != policy.variable_dtype:
+        raise ValueError(
+            f"{type(layer).__name__} computes in full precision. Received: "
+            f"dtype={policy.name}"
+        )
+    return dtype_policy(policy)
 
 
 @register

@@ -21,7 +21,7 @@ from tfexposure.imaging.thumbnail import (
     thumbnails_of,
 )
 from tfexposure.imaging.transfer_curves import GAMMA_2_2
-from tfexposure.layers import pad_to_multiple, register
+from tfexposure.layers import full_precision, pad_to_multiple, register
 
 
 def _flops(convolutions):
@@ -79,8 +79,9 @@ class BlindRestorer(keras.Model):
         self.known_stops = known_stops
         # A known exposure leaves no gate anything to tell.
         branch = MixtureOfCurves if known_stops is None else CurveExpert
-        self.global_branch = branch(encoder_widths, embedding_size, dropout)
-        self.local_unet = LocalUNet(unet_widths)
+        with full_precision(self):
+            self.global_branch = branch(encoder_widths, embedding_size, dropout)
+            self.local_unet = LocalUNet(unet_widths)
 
     @property
     def multiple(self):
