@@ -123,7 +123,7 @@ def test_blind_run_through_the_script(source, tmp_path):
     assert "resumed at step 2" in out
     run = RunDir(tmp_path / "run")
     best = support.read_json(run.best / "metrics.json")
-    assert {"tau0.5/psnr", "brackets/psnr_gain", "score"} <= set(best)
+    assert {"tau0.5/psnr", "brackets/psnr_best_gain", "score"} <= set(best)
     lines = (run.path / "log.jsonl").read_text().splitlines()
     steps = {json.loads(line)["step"] for line in lines}
     assert steps == {1, 2, 3}
@@ -258,7 +258,7 @@ def test_figures_of_the_truth_and_of_nothing(source):
     assert 10 < nothing["tau0.5"]["psnr"] < 25
     # A power law of light is undone by one gain where nothing was clipped.
     jpeg = nothing["random+jpeg"]
-    assert jpeg["psnr_gain"] > jpeg["psnr"] + 3
+    assert jpeg["psnr_best_gain"] > jpeg["psnr"] + 3
     truth = {
         batch["overexposed"].tobytes(): batch["target"]
         for batches in sets.values()

@@ -2,7 +2,13 @@
 
 from tfexposure.evaluation.baselines import METHODS, ORACLES
 from tfexposure.evaluation.example import Example, read_photo, to_uint8
-from tfexposure.evaluation.measure import VALUES, Evaluation, evaluate, measure
+from tfexposure.evaluation.measure import (
+    VALUES,
+    Evaluation,
+    closeness,
+    evaluate,
+    measure,
+)
 from tfexposure.evaluation.photo_sets import PairSet, SimulatedSet, find_photos
 from tfexposure.evaluation.simulation import Simulation
 from tfexposure.evaluation.table import (
@@ -22,6 +28,7 @@ __all__ = [
     "PairSet",
     "Simulation",
     "SimulatedSet",
+    "closeness",
     "evaluate",
     "find_photos",
     "measure",
