@@ -12,6 +12,7 @@ import training_support as support
 from skimage import data
 
 from tfexposure import config as config_module
+from tfexposure import evaluation
 from tfexposure.config import RunDir
 from tfexposure.data import crops, packed
 from tfexposure.data.packed import ArrayPhotos, Batches
@@ -246,6 +247,22 @@ def test_crops_on_the_device_are_those_of_pillow(tmp_path):
     assert difference.mean() < 0.2
     assert len({tuple(box) for box in made["box"]}) > 8
     assert set(made["box"][:, 3]) == {0, 1}
+
+
+@pytest.mark.parametrize(("name", "tau"), [("brackets", None), ("tau0.5", 0.5)])
+def test_figures_are_those_of_an_evaluation(source, name, tau):
+    batch = next(validation.load_sets(source, 1)[name]())
+    batch = {key: values[:1] for key, values in batch.items()}
+    target, overexposed = batch["target"][0], batch["overexposed"][0]
+    example = evaluation.Example("", target, overexposed, tau)
+    saved = evaluation.to_uint8(overexposed * 0.9) / np.float32(255)
+    expected = evaluation.measure(example, saved)
+    found = validation.measure(lambda images: images * 0.9, [batch])
+    same = {key: found[key] for key in found.keys() & expected.keys()}
+    assert same == pytest.approx({key: expected[key] for key in same}, rel=1e-5)
+    assert {"psnr_best_gain", "psnr_clipped", "l1_unclipped", "ssim"} <= set(
+        same
+    )
 
 
 def test_figures_of_the_truth_and_of_nothing(source):

@@ -9,7 +9,12 @@ from tfexposure.evaluation.measure import (
     evaluate,
     measure,
 )
-from tfexposure.evaluation.photo_sets import PairSet, SimulatedSet, find_photos
+from tfexposure.evaluation.photo_sets import (
+    PairSet,
+    SimulatedSet,
+    find_photos,
+    spread,
+)
 from tfexposure.evaluation.simulation import Simulation
 from tfexposure.evaluation.table import (
     LEGEND,
@@ -33,6 +38,7 @@ __all__ = [
     "find_photos",
     "measure",
     "read_photo",
+    "spread",
     "summarize",
     "to_markdown",
     "to_uint8",

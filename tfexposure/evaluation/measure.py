@@ -9,6 +9,7 @@ from tfexposure import metrics
 from tfexposure.errors import UserError
 from tfexposure.evaluation import statistics
 from tfexposure.evaluation.example import to_uint8
+from tfexposure.metrics.fidelity import SSIM_WINDOW
 
 # Values of one restored photo, see `measure`.
 VALUES = (
@@ -30,7 +31,6 @@ VALUES = (
 # photos would count it like any other.
 MIN_REGION = 256
 
-_SSIM_WINDOW = 11
 _CLASSIFIER_BATCH = 16
 
 
@@ -191,7 +191,7 @@ def closeness(target, restored, clipped):
             found = function(target, restored, region)
             values[f"{kind}_{name}"] = ops.where(enough, found, np.nan)
     sides = [side for side in target.shape[1:3] if side is not None]
-    if sides and min(sides) < _SSIM_WINDOW:
+    if sides and min(sides) < SSIM_WINDOW:
         return values | {"ssim": ops.full_like(values["psnr"], np.nan)}
     return values | {"ssim": metrics.ssim(target, restored)}
 

@@ -22,6 +22,7 @@ from tfexposure.data.well_exposed import SCORING, is_well_exposed
 from tfexposure.errors import UserError
 from tfexposure.evaluation.example import Example, to_uint8
 from tfexposure.evaluation.measure import closeness
+from tfexposure.evaluation.photo_sets import spread
 from tfexposure.evaluation.simulation import Simulation
 from tfexposure.imaging.exposure import quantize
 from tfexposure.metrics.fidelity import clipped_region
@@ -209,9 +210,9 @@ def load_sets(path, count=64):
     """
     groups, sets = packed.groups_of(path), {}
     if "valid" in groups:
-        targets = _originals(path, count)
+        targets, names = _originals(path, count)
         for name, simulation in _SIMULATIONS.items():
-            sets[name] = _in_batches(map(simulation.apply, *targets))
+            sets[name] = _in_batches(map(simulation.apply, targets, names))
     if {"over", "reference"} <= groups:
         pairs = (
             _squeezed(packed.read_photos(path, group), _PAIR_SIZE)
@@ -235,9 +236,8 @@ def _originals(path, count):
     ]
     if not photos:
         raise UserError(f"{path}: no photo of 'valid' is well exposed")
-    count = min(count, len(photos))
-    chosen = [photos[i * len(photos) // count] for i in range(count)]
-    return _squeezed(chosen, _SIZE), range(count)
+    targets = _squeezed(spread(photos, count), _SIZE)
+    return targets, [str(i) for i in range(len(targets))]
 
 
 def _squeezed(photos, size):
@@ -258,7 +258,7 @@ def _in_batches(examples):
             yield {
                 "overexposed": np.float32(exposed[part]) / 255,
                 "target": np.float32(target[part]) / 255,
-                "clipped": np.float32(clipped[part])[..., None],
+                "clipped": np.float32(clipped[part][..., None]),
             }
 
     return batches
