@@ -107,13 +107,6 @@ class GlobalEncoder(_Branch):
                 x = x + self.residuals_out[index](inner)
         return x
 
-    def convolutions(self):
-        """Yields each convolution and the halvings before its output."""
-        yield from zip(self.downs, range(1, len(self.downs) + 1), strict=True)
-        for index, level in enumerate(_RESIDUAL_LEVELS):
-            yield self.residuals_in[index], level + 1
-            yield self.residuals_out[index], level + 1
-
     def get_config(self):
         return {
             **super().get_config(),
@@ -145,11 +138,6 @@ class CurveExpert(_Branch):
         # would tint photos of one colour.
         log_slopes = self.gain(embedding) + self.slopes(embedding)
         return ops.exp(ops.clip(log_slopes, -4.0, 2.0)), embedding
-
-    @property
-    def encoders(self):
-        """The convolutional encoders of the branch."""
-        return [self.encoder]
 
 
 @register
@@ -213,12 +201,3 @@ class MixtureOfCurves(_Branch):
             slopes ** (1.0 - share) * camera_slopes**share,
             embedding + share * (camera_embedding - embedding),
         )
-
-    @property
-    def encoders(self):
-        """The convolutional encoders of the branch."""
-        return [
-            self.power_law_expert.encoder,
-            self.camera_expert.encoder,
-            self.gate_encoder,
-        ]

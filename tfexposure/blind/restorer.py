@@ -24,14 +24,6 @@ from tfexposure.imaging.transfer_curves import GAMMA_2_2
 from tfexposure.layers import full_precision, pad_to_multiple, register
 
 
-def _flops(convolutions):
-    """Multiplications and additions per pixel of what they are given."""
-    return sum(
-        2 * math.prod(conv.kernel.shape) / 4**halvings
-        for conv, halvings in convolutions
-    )
-
-
 @register
 class BlindRestorer(keras.Model):
     """Gives an overexposed photo a natural exposure, blindly.
@@ -102,14 +94,9 @@ class BlindRestorer(keras.Model):
     @property
     def flops_per_pixel(self):
         """Multiplications and additions of the local network, per pixel."""
-        return _flops(self.local_unet.convolutions())
-
-    @property
-    def flops_per_photo(self):
-        """The same of the global branch, once per photo."""
-        return THUMBNAIL_SIZE**2 * sum(
-            _flops(encoder.convolutions())
-            for encoder in self.global_branch.encoders
+        return sum(
+            2 * math.prod(conv.kernel.shape) / 4**halvings
+            for conv, halvings in self.local_unet.convolutions()
         )
 
     def call(self, inputs, training=False):

@@ -16,8 +16,10 @@ CLIP_LEVEL = 254.5 / 255
 # leaves 59 dB.
 PSNR_CAP = 60.0
 
+# Side of the window, in pixels.
+SSIM_WINDOW = 11
 _SSIM_SIGMA = 1.5
-_SSIM_RADIUS = 5
+_SSIM_RADIUS = SSIM_WINDOW // 2
 _SSIM_C1 = 0.01**2
 _SSIM_C2 = 0.03**2
 
@@ -111,7 +113,7 @@ def ssim(y_true, y_pred, region=None):
         structural similarity, 2004.
     """
     y_true, y_pred = _pair(y_true, y_pred)
-    size = 2 * _SSIM_RADIUS + 1
+    size = SSIM_WINDOW
     height, width = y_true.shape[1:3]
     if (height or size) < size or (width or size) < size:
         raise ValueError(
@@ -181,13 +183,14 @@ class _PhotoMean(keras.metrics.Metric):
     is NaN if all are.
 
     Args:
-        name: the metric's name.
+        name: the metric's name; that of the function if None.
         dtype: the metric's type.
     """
 
     function = None
 
     def __init__(self, name=None, dtype=None):
+        name = name or type(self).function.__name__
         super().__init__(name=name, dtype=dtype)
         self.total = self.add_variable((), initializer="zeros", name="total")
         self.count = self.add_variable((), initializer="zeros", name="count")
@@ -211,9 +214,6 @@ class PSNR(_PhotoMean):
 
     function = staticmethod(psnr)
 
-    def __init__(self, name="psnr", dtype=None):
-        super().__init__(name=name, dtype=dtype)
-
 
 @keras.saving.register_keras_serializable("tfexposure")
 class SSIM(_PhotoMean):
@@ -221,15 +221,9 @@ class SSIM(_PhotoMean):
 
     function = staticmethod(ssim)
 
-    def __init__(self, name="ssim", dtype=None):
-        super().__init__(name=name, dtype=dtype)
-
 
 @keras.saving.register_keras_serializable("tfexposure")
 class MeanL1(_PhotoMean):
     """Mean of `mean_l1` over photos; regions as `sample_weight`."""
 
     function = staticmethod(mean_l1)
-
-    def __init__(self, name="mean_l1", dtype=None):
-        super().__init__(name=name, dtype=dtype)
