@@ -389,18 +389,34 @@ class ConvBlock(keras.layers.Layer):
         return cls(**_with_layer(config))
 
 
+def build_chain(blocks, channels):
+    """Builds blocks one after the other; returns the channels they end with."""
+    for block in blocks:
+        block.build((None, None, None, channels))
+        channels = block.layer.filters
+    return channels
+
+
 def constructor_arguments(layer):
     """Returns what a layer was built with, without name, dtype and the like.
 
     Args:
-        layer: keras.Layer whose `get_config` has every argument.
+        layer: keras.Layer that keeps every argument as an attribute.
 
     Returns:
-        dict by name of the constructor's own arguments.
+        dict by name of the constructor's own arguments; lists for tuples, as
+        JSON has them.
     """
-    config = layer.get_config()
-    own = inspect.signature(type(layer)).parameters
-    return {name: config[name] for name in own if name in config}
+    own = inspect.signature(type(layer)).parameters.values()
+    found = {
+        each.name: getattr(layer, each.name)
+        for each in own
+        if each.kind is each.POSITIONAL_OR_KEYWORD
+    }
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in found.items()
+    }
 
 
 def pad_to_multiple(images, multiple):

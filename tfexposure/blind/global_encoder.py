@@ -7,7 +7,7 @@ from tfexposure.blind.camera_statistics import camera_statistics, histograms
 from tfexposure.blind.local_unet import conv
 from tfexposure.blind.tone_curve import KNOTS
 from tfexposure.imaging.clipping import MEAN_RAMP, clip_mask
-from tfexposure.layers import full_precision, register
+from tfexposure.layers import constructor_arguments, full_precision, register
 
 # How sharply the mixture goes over from one expert to the other
 # (docs/research.md has the figures of other choices).
@@ -37,12 +37,7 @@ class _Branch(keras.layers.Layer):
             self._make(self.widths, embedding_size, dropout)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "widths": list(self.widths),
-            "embedding_size": self.embedding_size,
-            "dropout": self.dropout,
-        }
+        return {**super().get_config(), **constructor_arguments(self)}
 
 
 @register
@@ -106,12 +101,6 @@ class GlobalEncoder(_Branch):
                 inner = self.residuals_in[index](x)
                 x = x + self.residuals_out[index](inner)
         return x
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "use_camera_statistics": self.use_camera_statistics,
-        }
 
 
 @register

@@ -3,7 +3,7 @@
 import keras
 from keras import layers, ops
 
-from tfexposure.layers import full_precision, register
+from tfexposure.layers import constructor_arguments, full_precision, register
 
 # Channels of the affine coefficients: per colour channel its row of the
 # matrix and its offset, then one lift for all three.
@@ -105,7 +105,7 @@ class LocalUNet(keras.layers.Layer):
         yield self.head, 1
 
     def get_config(self):
-        return {**super().get_config(), "widths": list(self.widths)}
+        return {**super().get_config(), **constructor_arguments(self)}
 
 
 def enlarge(images):

@@ -21,7 +21,12 @@ from tfexposure.imaging.thumbnail import (
     thumbnails_of,
 )
 from tfexposure.imaging.transfer_curves import GAMMA_2_2
-from tfexposure.layers import full_precision, pad_to_multiple, register
+from tfexposure.layers import (
+    constructor_arguments,
+    full_precision,
+    pad_to_multiple,
+    register,
+)
 
 
 @register
@@ -209,13 +214,4 @@ class BlindRestorer(keras.Model):
         return tuple(input_shape)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "encoder_widths": list(self.encoder_widths),
-            "embedding_size": self.embedding_size,
-            "unet_widths": list(self.unet_widths),
-            "dropout": self.dropout,
-            "clip": list(self.clip),
-            "lift": self.lift,
-            "known_stops": self.known_stops,
-        }
+        return {**super().get_config(), **constructor_arguments(self)}

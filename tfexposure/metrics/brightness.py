@@ -42,7 +42,7 @@ def psnr_best_gain(y_true, y_pred):
     # Where nothing is known the gain is 1.
     gain = xp.where(power > 0, match, 1.0) / xp.where(power > 0, power, 1.0)
     scaled = GAMMA_2_2.from_linear(xp.clip(light * gain, 0.0, 1.0))
-    return decibels(xp.mean(xp.square(scaled - y_true), axes), xp=xp)
+    return decibels(xp.mean(xp.square(scaled - y_true), axes))
 
 
 def psnr_same_mean(y_true, y_pred):
