@@ -16,20 +16,21 @@ from PIL import Image
 from tfexposure.data.pairs import read_pairs
 from tfexposure.data.well_exposed import Rules, is_well_exposed
 from tfexposure.imaging import exposure
+from tfexposure.imaging.files import read_rgb
 from tfexposure.photo import inspection
 from tfexposure.photo.io import colour
 
 
 def load(path, side):
-    image = Image.open(path).convert("RGB")
+    image = Image.fromarray(read_rgb(path))
     image.thumbnail((side, side))
     return np.asarray(image)
 
 
-def features(levels):
+def look(levels):
     luma = inspection.luma_histogram(levels, 255, colour.SameColour())
     clipped = (levels >= inspection.CLIPPED * 255).any(-1).mean()
-    return inspection.exposure_features(luma / luma.sum(), clipped)
+    return luma / luma.sum(), clipped
 
 
 def overexpose(levels, stops, random):
@@ -51,7 +52,8 @@ def fit(paths, random):
         if not is_usable(levels, 0.06):
             continue
         for stops in (0, 0, 0, *random.uniform(0, 2.2, 3)):
-            rows.append(features(overexpose(levels, stops, random)))
+            exposed = overexpose(levels, stops, random)
+            rows.append(inspection.look_features(*look(exposed)))
             targets.append(stops)
     rows, targets = np.array(rows), np.array(targets)
     ridge = 1e-3 * np.eye(rows.shape[1])
@@ -77,7 +79,7 @@ def measure(paths, random):
 
 
 def guess(levels):
-    return max(0.0, float(features(levels) @ inspection._WEIGHTS))
+    return inspection.stops_of_look(*look(levels))
 
 
 def measure_brackets(folder):

@@ -20,6 +20,7 @@ from PIL import Image
 from tfexposure.data.manifest import kept_photos
 from tfexposure.evaluation import baselines
 from tfexposure.imaging import exposure
+from tfexposure.imaging.files import read_rgb
 from tfexposure.imaging.transfer_curves import GAMMA_2_2
 
 _FIT = flags.DEFINE_string("fit", None, "Manifest to fit on.", required=True)
@@ -61,8 +62,7 @@ def _measure(manifest, seed):
     generator = np.random.default_rng(seed)
     shares, stops = [], []
     for _, path in kept_photos(manifest):
-        with Image.open(path) as photo:
-            photo = photo.convert("RGB")
+        photo = Image.fromarray(read_rgb(path))
         photo.thumbnail((192, 192))
         target = np.asarray(photo, np.float32)[None] / 255
         for _ in range(_REPEATS.value):
@@ -77,8 +77,7 @@ def _measure(manifest, seed):
 def _fill(manifest):
     counts = np.zeros(256)
     for _, path in kept_photos(manifest):
-        with Image.open(path) as photo:
-            levels = np.asarray(photo.convert("RGB"))
+        levels = read_rgb(path)
         counts += np.bincount(levels.ravel(), minlength=256) / levels.size
     values = np.arange(256) / 255
     taus = _LEAST_TAU ** np.linspace(0.02, 1, 50)

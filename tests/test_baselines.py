@@ -23,7 +23,9 @@ def ramps():
 
 def test_photos_without_clipped_pixels_stay_as_they_are():
     photos = ramps()
-    np.testing.assert_array_equal(array(baselines.estimate_tau(photos)), 1)
+    np.testing.assert_array_equal(
+        array(baselines.tau_of_clipped_share(photos)), 1
+    )
     np.testing.assert_allclose(
         array(baselines.invert_blind(photos)), photos, atol=1e-6
     )
@@ -41,7 +43,7 @@ def test_clipped_shares_count_any_and_all_channels():
 def test_more_clipping_means_a_smaller_tau():
     photos = ramps()
     taus = [
-        array(baselines.estimate_tau(exposure.overexpose(photos, tau)))
+        array(baselines.tau_of_clipped_share(exposure.overexpose(photos, tau)))
         for tau in (0.8, 0.5, 0.2)
     ]
     assert (np.diff(taus, axis=0) < 0).all()
@@ -51,7 +53,9 @@ def test_more_clipping_means_a_smaller_tau():
 def test_the_inverse_uses_the_estimate_and_the_given_response():
     response = SRGBResponse()
     overexposed = exposure.overexpose(ramps(), 0.5, response)
-    tau = array(baselines.estimate_tau(overexposed)).reshape(-1, 1, 1, 1)
+    tau = array(baselines.tau_of_clipped_share(overexposed)).reshape(
+        -1, 1, 1, 1
+    )
     expected = exposure.invert(overexposed, tau, response)
     np.testing.assert_allclose(
         array(baselines.invert_blind(overexposed, response)),
@@ -73,7 +77,8 @@ def test_the_estimate_beats_a_constant_on_photos(shared):
         overexposed = exposure.overexpose(photo, tau)
         true.append(tau ** (1 / 2.2))
         guessed.append(
-            float(array(baselines.estimate_tau(overexposed))[0]) ** (1 / 2.2)
+            float(array(baselines.tau_of_clipped_share(overexposed))[0])
+            ** (1 / 2.2)
         )
     assert len(true) > 20
     error = np.abs(np.subtract(true, guessed)).mean()

@@ -114,6 +114,16 @@ def test_arguments_are_attributes_and_from_config_gives_an_equal(kind):
     assert through_json.get_config() == config
 
 
+@pytest.mark.parametrize("kind", [BlindRestorer, MixtureOfCurves, LocalUNet])
+def test_blind_layers_have_one_data_type_and_no_mixed_one(kind):
+    layer = kind(**ARGUMENTS[kind] | {"dtype": "float64"})
+    policies = {inner.dtype_policy.name for inner in layer._flatten_layers()}
+    assert policies == {"float64"}
+    assert keras.config.dtype_policy().name == "float32"
+    with pytest.raises(ValueError, match="full precision.*mixed_bfloat16"):
+        kind(dtype="mixed_bfloat16")
+
+
 def test_both_branches_come_back_from_a_functional_models_file(tmp_path):
     thumbnail = keras.Input((128, 128, 9))
     features = keras.Input((16, 24, 9))

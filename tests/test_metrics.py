@@ -145,7 +145,7 @@ def test_decibels_are_one_formula_for_numpy_and_keras():
     errors = np.array([1.0, 0.01, 1e-5, 1e-9, 0, np.nan], np.float32)
     expected = [0, 20, 50, 60, 60, np.nan]
     np.testing.assert_allclose(metrics.decibels(errors), expected, rtol=1e-6)
-    tensor = metrics.decibels(keras.ops.convert_to_tensor(errors), xp=keras.ops)
+    tensor = metrics.decibels(keras.ops.convert_to_tensor(errors))
     np.testing.assert_allclose(array(tensor), expected, rtol=1e-6)
     assert metrics.decibels(1e-9, cap=150) == pytest.approx(90)
 

@@ -37,7 +37,7 @@ def test_photos_that_cannot_be_packed_are_one_line(script, tmp_path, content):
     expected = "no photos: name folders"
     if content:
         (tmp_path / "a.jpg").write_text(content)
-        expected = f"{tmp_path / 'a.jpg'} cannot be read as a photo"
+        expected = f"{tmp_path / 'a.jpg'}: not a readable photo"
     output = tmp_path / "photos.npz"
     done = script("pack_photos.py", f"--train={tmp_path}", f"--output={output}")
     assert done.returncode == 1

@@ -12,6 +12,7 @@ import training_support as support
 from skimage import data
 
 from tfexposure import config as config_module
+from tfexposure import evaluation
 from tfexposure.config import RunDir
 from tfexposure.data import crops, packed
 from tfexposure.data.packed import ArrayPhotos, Batches
@@ -134,7 +135,7 @@ def test_blind_run_through_the_script(source, tmp_path):
     assert "resumed at step 2" in out
     run = RunDir(tmp_path / "run")
     best = support.read_json(run.best / "metrics.json")
-    assert {"tau0.5/psnr", "brackets/psnr_gain", "score"} <= set(best)
+    assert {"tau0.5/psnr", "brackets/psnr_best_gain", "score"} <= set(best)
     lines = (run.path / "log.jsonl").read_text().splitlines()
     steps = {json.loads(line)["step"] for line in lines}
     assert steps == {1, 2, 3}
@@ -259,6 +260,22 @@ def test_crops_on_the_device_are_those_of_pillow(tmp_path):
     assert set(made["box"][:, 3]) == {0, 1}
 
 
+@pytest.mark.parametrize(("name", "tau"), [("brackets", None), ("tau0.5", 0.5)])
+def test_figures_are_those_of_an_evaluation(source, name, tau):
+    batch = next(validation.load_sets(source, 1)[name]())
+    batch = {key: values[:1] for key, values in batch.items()}
+    target, overexposed = batch["target"][0], batch["overexposed"][0]
+    example = evaluation.Example("", target, overexposed, tau)
+    saved = evaluation.to_uint8(overexposed * 0.9) / np.float32(255)
+    expected = evaluation.measure(example, saved)
+    found = validation.measure(lambda images: images * 0.9, [batch])
+    same = {key: found[key] for key in found.keys() & expected.keys()}
+    assert same == pytest.approx({key: expected[key] for key in same}, rel=1e-5)
+    assert {"psnr_best_gain", "psnr_clipped", "l1_unclipped", "ssim"} <= set(
+        same
+    )
+
+
 def test_figures_of_the_truth_and_of_nothing(source):
     sets = validation.load_sets(source, 2)
     nothing = {
@@ -269,7 +286,7 @@ def test_figures_of_the_truth_and_of_nothing(source):
     assert 10 < nothing["tau0.5"]["psnr"] < 25
     # A power law of light is undone by one gain where nothing was clipped.
     jpeg = nothing["random+jpeg"]
-    assert jpeg["psnr_gain"] > jpeg["psnr"] + 3
+    assert jpeg["psnr_best_gain"] > jpeg["psnr"] + 3
     truth = {
         batch["overexposed"].tobytes(): batch["target"]
         for batches in sets.values()

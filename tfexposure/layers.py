@@ -1,5 +1,6 @@
 """Layers shared by the generator and the discriminator."""
 
+import contextlib
 import inspect
 
 import keras
@@ -9,6 +10,33 @@ from keras import ops
 from tfexposure import replicas
 
 register = keras.saving.register_keras_serializable("tfexposure")
+
+
+@contextlib.contextmanager
+def dtype_policy(policy):
+    """Gives all layers that are made meanwhile a data type policy."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def full_precision(layer):
+    """Gives layers that are made meanwhile the data type of an outer one.
+
+    Raises:
+        ValueError: if its policy is mixed: curves and masks that are computed
+            in 16 bits show steps.
+    """
+    policy = layer.dtype_policy
+    if policy.compute_dtype != policy.variable_dtype:
+        raise ValueError(
+            f"{type(layer).__name__} computes in full precision. Received: "
+            f"dtype={policy.name}"
+        )
+    return dtype_policy(policy)
 
 
 @register
@@ -361,18 +389,34 @@ class ConvBlock(keras.layers.Layer):
         return cls(**_with_layer(config))
 
 
+def build_chain(blocks, channels):
+    """Builds blocks one after the other; returns the channels they end with."""
+    for block in blocks:
+        block.build((None, None, None, channels))
+        channels = block.layer.filters
+    return channels
+
+
 def constructor_arguments(layer):
     """Returns what a layer was built with, without name, dtype and the like.
 
     Args:
-        layer: keras.Layer whose `get_config` has every argument.
+        layer: keras.Layer that keeps every argument as an attribute.
 
     Returns:
-        dict by name of the constructor's own arguments.
+        dict by name of the constructor's own arguments; lists for tuples, as
+        JSON has them.
     """
-    config = layer.get_config()
-    own = inspect.signature(type(layer)).parameters
-    return {name: config[name] for name in own if name in config}
+    own = inspect.signature(type(layer)).parameters.values()
+    found = {
+        each.name: getattr(layer, each.name)
+        for each in own
+        if each.kind is each.POSITIONAL_OR_KEYWORD
+    }
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in found.items()
+    }
 
 
 def pad_to_multiple(images, multiple):

@@ -1,9 +1,10 @@
-"""Files: whole or not at all, strict JSON, photos in folders."""
+"""Files: whole or not at all, strict JSON, photos in folders; the checkout."""
 
 import json
 import math
 import numbers
 import os
+import subprocess
 import uuid
 from pathlib import Path
 
@@ -77,3 +78,21 @@ def _finite(value):
     ):
         return float(value) if math.isfinite(value) else None
     return value
+
+
+def commit():
+    """Returns the commit of the checkout this runs from, or None."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return None
+    try:
+        return subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

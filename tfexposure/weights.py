@@ -112,22 +112,32 @@ def read_weights(network, path, prefix=""):
         raise UserError(
             f"{path}: expected an .npz of named weights: {error}"
         ) from error
-    variables = named_weights(network)
+    try:
+        assign(named_weights(network), arrays)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}: another network's file") from error
+
+
+def assign(variables, arrays):
+    """Assigns all arrays, each to the variable of its name, or none.
+
+    Raises:
+        ValueError: if names or shapes differ.
+    """
     for kind, names in (
         ("lacks", variables.keys() - arrays.keys()),
         ("has unknown", arrays.keys() - variables.keys()),
     ):
         if names:
             some = ", ".join(sorted(names)[:3])
-            raise UserError(
-                f"{path}: {kind} {len(names)} of the network's "
-                f"{len(variables)} weights, such as {some}: another network's "
-                "file"
+            raise ValueError(
+                f"{kind} {len(names)} of {len(variables)} arrays, such as "
+                f"{some}"
             )
     for name, variable in variables.items():
         if arrays[name].shape != tuple(variable.shape):
-            raise UserError(
-                f"{path}: {name} has shape {arrays[name].shape}, expected "
+            raise ValueError(
+                f"{name} has shape {arrays[name].shape}, expected "
                 f"{tuple(variable.shape)}"
             )
     for name, variable in variables.items():

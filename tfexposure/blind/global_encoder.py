@@ -7,7 +7,7 @@ from tfexposure.blind.camera_statistics import camera_statistics, histograms
 from tfexposure.blind.local_unet import conv
 from tfexposure.blind.tone_curve import KNOTS
 from tfexposure.imaging.clipping import MEAN_RAMP, clip_mask
-from tfexposure.layers import register
+from tfexposure.layers import constructor_arguments, full_precision, register
 
 # How sharply the mixture goes over from one expert to the other
 # (docs/research.md has the figures of other choices).
@@ -16,8 +16,32 @@ GATE_SHARPNESS = 10.0
 _RESIDUAL_LEVELS = (2, 3)
 
 
+class _Branch(keras.layers.Layer):
+    """A network of the thumbnail: what all of them are told.
+
+    `_make` makes the inner layers.
+    """
+
+    def __init__(
+        self,
+        widths=(24, 32, 48, 64, 96),
+        embedding_size=64,
+        dropout=0.3,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.widths = tuple(widths)
+        self.embedding_size = embedding_size
+        self.dropout = dropout
+        with full_precision(self):
+            self._make(self.widths, embedding_size, dropout)
+
+    def get_config(self):
+        return {**super().get_config(), **constructor_arguments(self)}
+
+
 @register
-class GlobalEncoder(keras.layers.Layer):
+class GlobalEncoder(_Branch):
     """Embeds a thumbnail (N, 128, 128, 9) as (N, embedding_size).
 
     Args:
@@ -35,13 +59,12 @@ class GlobalEncoder(keras.layers.Layer):
         use_camera_statistics=False,
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        self.widths = tuple(widths)
-        self.embedding_size = embedding_size
-        self.dropout = dropout
+        super().__init__(widths, embedding_size, dropout, **kwargs)
         self.use_camera_statistics = use_camera_statistics
-        self.downs = [conv(width, 2) for width in self.widths]
-        residual_widths = [self.widths[level] for level in _RESIDUAL_LEVELS]
+
+    def _make(self, widths, embedding_size, dropout):
+        self.downs = [conv(width, 2) for width in widths]
+        residual_widths = [widths[level] for level in _RESIDUAL_LEVELS]
         self.residuals_in = [conv(width) for width in residual_widths]
         self.residuals_out = [
             conv(width, 1, 3, None) for width in residual_widths
@@ -79,25 +102,9 @@ class GlobalEncoder(keras.layers.Layer):
                 x = x + self.residuals_out[index](inner)
         return x
 
-    def convolutions(self):
-        """Yields each convolution and the halvings before its output."""
-        yield from zip(self.downs, range(1, len(self.downs) + 1), strict=True)
-        for index, level in enumerate(_RESIDUAL_LEVELS):
-            yield self.residuals_in[index], level + 1
-            yield self.residuals_out[index], level + 1
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "widths": list(self.widths),
-            "embedding_size": self.embedding_size,
-            "dropout": self.dropout,
-            "use_camera_statistics": self.use_camera_statistics,
-        }
-
 
 @register
-class CurveExpert(keras.layers.Layer):
+class CurveExpert(_Branch):
     """Predicts one tone curve and an embedding from a thumbnail.
 
     Input: (N, 128, 128, 9). Output: positive slopes (N, pieces), see
@@ -108,18 +115,8 @@ class CurveExpert(keras.layers.Layer):
         widths, embedding_size, dropout: see `GlobalEncoder`.
     """
 
-    def __init__(
-        self,
-        widths=(24, 32, 48, 64, 96),
-        embedding_size=64,
-        dropout=0.3,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.widths = tuple(widths)
-        self.embedding_size = embedding_size
-        self.dropout = dropout
-        self.encoder = GlobalEncoder(widths, embedding_size, dropout)
+    def _make(self, *arguments):
+        self.encoder = GlobalEncoder(*arguments)
         # Logarithms: of the whole curve's slope, and of each piece's beside it.
         self.gain = layers.Dense(1, kernel_initializer="zeros")
         self.slopes = layers.Dense(len(KNOTS) - 1, kernel_initializer="zeros")
@@ -131,22 +128,9 @@ class CurveExpert(keras.layers.Layer):
         log_slopes = self.gain(embedding) + self.slopes(embedding)
         return ops.exp(ops.clip(log_slopes, -4.0, 2.0)), embedding
 
-    @property
-    def encoders(self):
-        """The convolutional encoders of the branch."""
-        return [self.encoder]
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "widths": list(self.widths),
-            "embedding_size": self.embedding_size,
-            "dropout": self.dropout,
-        }
-
 
 @register
-class MixtureOfCurves(keras.layers.Layer):
+class MixtureOfCurves(_Branch):
     """Mixes two tone curves by a gate: a mixture of experts.
 
     What the paper's power law clipped looks much like what a camera squeezed,
@@ -163,18 +147,7 @@ class MixtureOfCurves(keras.layers.Layer):
         Jacobs et al., Adaptive mixtures of local experts (1991).
     """
 
-    def __init__(
-        self,
-        widths=(24, 32, 48, 64, 96),
-        embedding_size=64,
-        dropout=0.3,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.widths = tuple(widths)
-        self.embedding_size = embedding_size
-        self.dropout = dropout
-        arguments = widths, embedding_size, dropout
+    def _make(self, *arguments):
         self.power_law_expert = CurveExpert(*arguments)
         self.camera_expert = CurveExpert(*arguments)
         self.gate_encoder = GlobalEncoder(
@@ -217,20 +190,3 @@ class MixtureOfCurves(keras.layers.Layer):
             slopes ** (1.0 - share) * camera_slopes**share,
             embedding + share * (camera_embedding - embedding),
         )
-
-    @property
-    def encoders(self):
-        """The convolutional encoders of the branch."""
-        return [
-            self.power_law_expert.encoder,
-            self.camera_expert.encoder,
-            self.gate_encoder,
-        ]
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "widths": list(self.widths),
-            "embedding_size": self.embedding_size,
-            "dropout": self.dropout,
-        }

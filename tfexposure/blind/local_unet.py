@@ -3,7 +3,7 @@
 import keras
 from keras import layers, ops
 
-from tfexposure.layers import register
+from tfexposure.layers import constructor_arguments, full_precision, register
 
 # Channels of the affine coefficients: per colour channel its row of the
 # matrix and its offset, then one lift for all three.
@@ -49,7 +49,10 @@ class LocalUNet(keras.layers.Layer):
     def __init__(self, widths=(24, 48, 64, 96, 96), **kwargs):
         super().__init__(**kwargs)
         self.widths = tuple(widths)
+        with full_precision(self):
+            self._make()
 
+    def _make(self):
         def active(width, strides=1):
             # Rectified levels have died in training, and with them all that
             # lower ones knew.
@@ -102,7 +105,7 @@ class LocalUNet(keras.layers.Layer):
         yield self.head, 1
 
     def get_config(self):
-        return {**super().get_config(), "widths": list(self.widths)}
+        return {**super().get_config(), **constructor_arguments(self)}
 
 
 def enlarge(images):

@@ -21,15 +21,12 @@ from tfexposure.imaging.thumbnail import (
     thumbnails_of,
 )
 from tfexposure.imaging.transfer_curves import GAMMA_2_2
-from tfexposure.layers import pad_to_multiple, register
-
-
-def _flops(convolutions):
-    """Multiplications and additions per pixel of what they are given."""
-    return sum(
-        2 * math.prod(conv.kernel.shape) / 4**halvings
-        for conv, halvings in convolutions
-    )
+from tfexposure.layers import (
+    constructor_arguments,
+    full_precision,
+    pad_to_multiple,
+    register,
+)
 
 
 @register
@@ -79,8 +76,9 @@ class BlindRestorer(keras.Model):
         self.known_stops = known_stops
         # A known exposure leaves no gate anything to tell.
         branch = MixtureOfCurves if known_stops is None else CurveExpert
-        self.global_branch = branch(encoder_widths, embedding_size, dropout)
-        self.local_unet = LocalUNet(unet_widths)
+        with full_precision(self):
+            self.global_branch = branch(encoder_widths, embedding_size, dropout)
+            self.local_unet = LocalUNet(unet_widths)
 
     @property
     def multiple(self):
@@ -101,14 +99,9 @@ class BlindRestorer(keras.Model):
     @property
     def flops_per_pixel(self):
         """Multiplications and additions of the local network, per pixel."""
-        return _flops(self.local_unet.convolutions())
-
-    @property
-    def flops_per_photo(self):
-        """The same of the global branch, once per photo."""
-        return THUMBNAIL_SIZE**2 * sum(
-            _flops(encoder.convolutions())
-            for encoder in self.global_branch.encoders
+        return sum(
+            2 * math.prod(conv.kernel.shape) / 4**halvings
+            for conv, halvings in self.local_unet.convolutions()
         )
 
     def call(self, inputs, training=False):
@@ -221,13 +214,4 @@ class BlindRestorer(keras.Model):
         return tuple(input_shape)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "encoder_widths": list(self.encoder_widths),
-            "embedding_size": self.embedding_size,
-            "unet_widths": list(self.unet_widths),
-            "dropout": self.dropout,
-            "clip": list(self.clip),
-            "lift": self.lift,
-            "known_stops": self.known_stops,
-        }
+        return {**super().get_config(), **constructor_arguments(self)}

@@ -32,6 +32,7 @@ from tfexposure.data.manifest import (
 )
 from tfexposure.data.well_exposed import CURATION, Rules, bright_and_dark
 from tfexposure.errors import UserError
+from tfexposure.imaging.files import upright_rgb
 from tfexposure.storage import list_photos, write_atomically
 
 __all__ = [
@@ -47,8 +48,6 @@ __all__ = [
 
 # Photos handed to the workers at once: bounds the memory of pending work.
 _BATCH = 512
-# EXIF tag 274; values from 5 on swap width and height.
-_ORIENTATION = 274
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,16 +224,8 @@ def _decode_peak(data):
         reason = decodable.why_not(image, data[:54])
         if reason:
             raise ValueError(reason)
-        turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-        if image.mode.startswith("I;16"):
-            # Pillow's own conversion to 8 bits saturates instead of scaling.
-            peak = (np.asarray(image) >> 8).astype(np.uint8)
-        elif image.mode in ("I", "F"):
-            raise ValueError(f"pixels of mode {image.mode} have no known white")
-        else:
-            peak = np.asarray(image.convert("RGB")).max(axis=-1)
-    height, width = peak.shape
-    return (peak, height, width) if turned else (peak, width, height)
+        peak = np.asarray(upright_rgb(image)).max(axis=-1)
+    return peak, peak.shape[1], peak.shape[0]
 
 
 def _way_to(folder, start):

@@ -21,6 +21,7 @@ from PIL import Image
 
 from tfexposure.data.manifest import kept_photos
 from tfexposure.errors import UserError
+from tfexposure.imaging.files import read_rgb
 from tfexposure.storage import list_photos
 
 
@@ -40,19 +41,11 @@ def encode(path, short_side=0, quality=0, kind="jpeg"):
     Raises:
         UserError: if the file is no photo that can be read.
     """
-    try:
-        data = path.read_bytes()
-        image = Image.open(io.BytesIO(data)).convert("RGB")
-    except Exception as error:  # Pillow's plugins raise of every kind
-        raise UserError(f"{path} cannot be read as a photo: {error}") from error
-    scale = short_side / min(image.size) if short_side else 1.0
-    if scale < 1.0:
-        size = [round(side * scale) for side in image.size]
-        image = image.resize(size, Image.Resampling.LANCZOS)
-    elif not quality:
-        return data, np.asarray(image)
-    pixels = np.asarray(image)
-    return to_bytes(pixels, quality or 92, kind), pixels
+    pixels = read_rgb(path)
+    smaller = _shrink(pixels, short_side)
+    if smaller is pixels and not quality:
+        return path.read_bytes(), pixels
+    return to_bytes(smaller, quality or 92, kind), smaller
 
 
 def to_bytes(pixels, quality, kind="jpeg"):
@@ -128,7 +121,7 @@ def _read_group(path, group, short_side=0):
 
     def decode(index):
         part = data[offsets[index] : offsets[index + 1]].tobytes()
-        return _decode(io.BytesIO(part), short_side)
+        return _decode(part, short_side)
 
     with concurrent.futures.ThreadPoolExecutor() as pool:
         images = list(pool.map(decode, wanted))
@@ -154,18 +147,21 @@ def _read(path):
         ) from error
 
 
-def _decode(file, short_side=0):
+def _decode(source, short_side=0):
     """Reads a photo, reduced to `short_side` if that is smaller and not 0."""
-    with Image.open(file) as opened:
-        if short_side:
-            # A JPEG is decoded at 1/2, 1/4 or 1/8 where that suffices.
-            opened.draft("RGB", (short_side, short_side))
-        image = opened.convert("RGB")
-    scale = short_side / min(image.size) if short_side else 1.0
-    if scale < 1.0:
-        size = [max(round(side * scale), 1) for side in image.size]
-        image = image.resize(size, Image.Resampling.LANCZOS)
-    return np.asarray(image)
+    pixels = read_rgb(source, draft_side=short_side)
+    return _shrink(pixels, short_side)
+
+
+def _shrink(pixels, short_side):
+    """Returns pixels of at most that short side; the same ones if they are."""
+    sides = pixels.shape[1::-1]
+    scale = short_side / min(sides)
+    if not 0 < scale < 1:
+        return pixels
+    size = [round(side * scale) for side in sides]
+    image = Image.fromarray(pixels)
+    return np.asarray(image.resize(size, Image.Resampling.LANCZOS))
 
 
 class ArrayPhotos:
@@ -215,21 +211,19 @@ class ArrayPhotos:
         def read(file):
             try:
                 return _decode(file, short_side)
-            except Exception as error:  # Pillow's plugins raise of every kind
-                return str(error) or type(error).__name__
+            except UserError as error:
+                return str(error)
 
         with concurrent.futures.ThreadPoolExecutor() as pool:
             found = dict(zip(files, pool.map(read, files), strict=True))
         bad = {file: why for file, why in found.items() if type(why) is str}
-        for file, why in bad.items():
-            logging.warning("skipped, unreadable: %s: %s", file, why)
+        for why in bad.values():
+            logging.warning("skipped: %s", why)
         if len(bad) > max_unreadable:
             raise UserError(
                 f"{len(bad)} of {len(files)} photos are unreadable, more than "
                 f"data.max_unreadable={max_unreadable}, such as "
-                + "; ".join(
-                    f"{file}: {why}" for file, why in [*bad.items()][:3]
-                )
+                + "; ".join([*bad.values()][:3])
             )
         good = sorted(set(found) - set(bad))
         if not good:

@@ -8,7 +8,7 @@ import dataclasses
 import numpy as np
 
 from tfexposure.data.manifest import KEEP, OVEREXPOSED, UNDEREXPOSED
-from tfexposure.imaging.luminance import LUMINANCE_WEIGHTS
+from tfexposure.imaging.luminance import luminance
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,10 +106,10 @@ def is_well_exposed(pixels, rules):
     """
     fractions = bright_and_dark(pixels.max(axis=-1), rules)
     white = (pixels.min(axis=-1) >= rules.white_level).mean()
-    luminance = float((pixels @ LUMINANCE_WEIGHTS).mean() / 255)
+    brightness = float(luminance(pixels / 255.0).mean())
     low, high = rules.luminance
     return bool(
         rules.verdict(*fractions) == KEEP
         and white <= rules.max_white
-        and low <= luminance <= high
+        and low <= brightness <= high
     )

@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 from keras import ops
-from PIL import Image, ImageOps
+from PIL import Image
 
-from tfexposure.errors import UserError
 from tfexposure.imaging.exposure import GAMMA_2_2
+from tfexposure.imaging.files import read_rgb
 from tfexposure.metrics import clipped_region
 
 
@@ -60,11 +60,7 @@ def read_photo(path, max_side=None):
     Raises:
         UserError: if the file is no photo that can be read.
     """
-    try:
-        with Image.open(path) as image:
-            image = ImageOps.exif_transpose(image).convert("RGB")
-    except Exception as error:  # Pillow's plugins raise nearly anything.
-        raise UserError(f"{path} cannot be read as a photo: {error}") from error
+    image = Image.fromarray(read_rgb(path))
     if max_side and max(image.size) > max_side:
         image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
     return np.asarray(image, np.float32) / 255

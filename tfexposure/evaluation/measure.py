@@ -9,6 +9,7 @@ from tfexposure import metrics
 from tfexposure.errors import UserError
 from tfexposure.evaluation import statistics
 from tfexposure.evaluation.example import to_uint8
+from tfexposure.metrics.fidelity import SSIM_WINDOW
 
 # Values of one restored photo, see `measure`.
 VALUES = (
@@ -30,7 +31,6 @@ VALUES = (
 # photos would count it like any other.
 MIN_REGION = 256
 
-_SSIM_WINDOW = 11
 _CLASSIFIER_BATCH = 16
 
 
@@ -167,6 +167,35 @@ def evaluate(photos, methods, oracles=None, classifier=None, progress=None):
     )
 
 
+def closeness(target, restored, clipped):
+    """Measures how close restored photos are to their originals.
+
+    May be compiled: training validates with it.
+
+    Args:
+        target: float (N, H, W, 3) in [0, 1].
+        restored: the same.
+        clipped: float (N, H, W, 1), 1 where a channel lost its light, else 0.
+
+    Returns:
+        dict of float (N,): those of `measure` that training tells, too.
+    """
+    values = {
+        "psnr": metrics.psnr(target, restored),
+        "psnr_best_gain": metrics.psnr_best_gain(target, restored),
+        "l1": metrics.mean_l1(target, restored),
+    }
+    for name, region in (("clipped", clipped), ("unclipped", 1.0 - clipped)):
+        enough = ops.sum(region, axis=(1, 2, 3)) >= MIN_REGION
+        for kind, function in (("psnr", metrics.psnr), ("l1", metrics.mean_l1)):
+            found = function(target, restored, region)
+            values[f"{kind}_{name}"] = ops.where(enough, found, np.nan)
+    sides = [side for side in target.shape[1:3] if side is not None]
+    if sides and min(sides) < SSIM_WINDOW:
+        return values | {"ssim": ops.full_like(values["psnr"], np.nan)}
+    return values | {"ssim": metrics.ssim(target, restored)}
+
+
 def measure(example, restored):
     """Measures one restored photo.
 
@@ -198,34 +227,23 @@ class Scorer:
     def __init__(self, example):
         self.target = example.target
         self._clipped = example.clipped
+        self._weights = np.float32(self._clipped)[None, ..., None]
         self.share = float(self._clipped.mean())
         self._lab = metrics.lab(self.target)
 
     def measure(self, restored):
         """Returns what the function `measure` does."""
-        target, clipped = self.target, self._clipped
-        difference = restored.astype(np.float64) - target
-        square = np.square(difference).mean(axis=-1)
-        distance = np.abs(difference).mean(axis=-1)
+        target = self.target
+        close = closeness(target[None], restored[None], self._weights)
         lab = metrics.lab(restored)
         chroma = metrics.chroma_difference(self._lab, lab)
         white = metrics.white_difference(target, restored)
-        return {
-            "psnr": float(metrics.decibels(square.mean())),
-            "psnr_best_gain": metrics.psnr_best_gain(target, restored),
+        return {name: float(value[0]) for name, value in close.items()} | {
             "psnr_same_mean": metrics.psnr_same_mean(target, restored),
-            "psnr_clipped": float(metrics.decibels(_inside(square, clipped))),
-            "psnr_unclipped": float(
-                metrics.decibels(_inside(square, ~clipped))
-            ),
-            "ssim": _ssim(target, restored),
             "ciede2000": float(metrics.ciede2000(self._lab, lab).mean()),
-            "chroma_clipped": _inside(chroma, clipped),
+            "chroma_clipped": _inside(chroma, self._clipped),
             "white": white,
             "white_error": abs(white),
-            "l1": float(distance.mean()),
-            "l1_clipped": _inside(distance, clipped),
-            "l1_unclipped": _inside(distance, ~clipped),
         }
 
 
@@ -270,10 +288,3 @@ def _inside(values, region):
     if region.sum() < MIN_REGION:
         return np.nan
     return float(values[region].mean())
-
-
-def _ssim(target, restored):
-    if min(target.shape[:2]) < _SSIM_WINDOW:
-        return np.nan
-    value = metrics.ssim(target[None], restored[None])
-    return float(ops.convert_to_numpy(value)[0])

@@ -173,10 +173,15 @@ def find_photos(source, limit=None):
         )
     if not paths:
         raise UserError(f"{source} holds no photos.")
-    if limit and limit < len(paths):
-        places = np.linspace(0, len(paths) - 1, limit).round().astype(int)
-        paths = [paths[place] for place in places]
-    return paths
+    return spread(paths, limit)
+
+
+def spread(items, limit):
+    """Returns at most `limit` items of a list, evenly spaced; None for all."""
+    if not limit or limit >= len(items):
+        return items
+    places = np.linspace(0, len(items) - 1, limit).round().astype(int)
+    return [items[place] for place in places]
 
 
 def _load(pair):

@@ -2,15 +2,15 @@
 
 import dataclasses
 import hashlib
-import io
 import re
 
 import numpy as np
 from keras import ops
-from PIL import Image
 
+from tfexposure.data.packed import to_bytes
 from tfexposure.evaluation.example import Example, to_uint8
 from tfexposure.imaging import exposure
+from tfexposure.imaging.files import read_rgb
 from tfexposure.imaging.transfer_curves import get_response
 
 # `tau0.5`, `tau0.2to0.9` or `tau-random`, then `-jpeg` or `-jpeg75`.
@@ -106,11 +106,6 @@ class Simulation:
         )
         overexposed = np.asarray(ops.convert_to_numpy(overexposed))
         if self.jpeg_quality:
-            overexposed = _jpeg(overexposed, self.jpeg_quality)
+            saved = to_bytes(to_uint8(overexposed), self.jpeg_quality)
+            overexposed = np.float32(read_rgb(saved)) / 255
         return Example(name, target, overexposed, tau, response, scene=name)
-
-
-def _jpeg(image, quality):
-    stream = io.BytesIO()
-    Image.fromarray(to_uint8(image)).save(stream, "JPEG", quality=quality)
-    return np.asarray(Image.open(stream), np.float32) / 255

@@ -6,8 +6,6 @@ import shlex
 import time
 from pathlib import Path
 
-import numpy as np
-
 from tfexposure import evaluation
 from tfexposure.data.curation import curate
 from tfexposure.errors import UserError
@@ -192,11 +190,7 @@ def _evaluation_photos(settings):
         for source in settings.photos
         for path in evaluation.find_photos(_curated(source, settings))
     ]
-    limit = settings.profile.max_photos
-    if limit and limit < len(paths):
-        places = np.linspace(0, len(paths) - 1, limit).round().astype(int)
-        paths = [paths[place] for place in places]
-    return paths
+    return evaluation.spread(paths, settings.profile.max_photos)
 
 
 def _figure_photos(settings):

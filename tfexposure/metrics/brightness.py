@@ -1,13 +1,14 @@
 """Closeness when the overall brightness is given away, and of the whites.
 
 How bright a photo was meant nobody can tell from its pixels; these say what is
-left to blame. Written in NumPy: single images, display-encoded RGB in [0, 1].
+left to blame. Images are display-encoded RGB in [0, 1]; all but
+`psnr_best_gain` are written in NumPy, for single images.
 """
 
 import numpy as np
-from keras import ops
 
-from tfexposure.imaging.luminance import LUMINANCE_WEIGHTS
+from tfexposure.imaging.luminance import luminance
+from tfexposure.imaging.namespace import as_array, namespace_of
 from tfexposure.imaging.transfer_curves import GAMMA_2_2
 from tfexposure.metrics.fidelity import decibels
 
@@ -23,19 +24,25 @@ def psnr_best_gain(y_true, y_pred):
     (power law 2.2) is below 0.9 in both images.
 
     Args:
-        y_true: float (H, W, 3) in [0, 1].
+        y_true: float (..., H, W, 3) in [0, 1], NumPy array or tensor.
         y_pred: the same.
 
     Returns:
-        float, in dB.
+        float (...), in dB.
     """
-    wanted, light = _light(y_true), _light(y_pred)
-    known = (wanted < _BLOWN) & (light < _BLOWN)
-    power = np.square(light[known]).sum()
-    gain = (light * wanted)[known].sum() / power if power > 0 else 1.0
-    scaled = GAMMA_2_2.from_linear(np.clip(light * gain, 0, 1))
-    error = ops.convert_to_numpy(scaled) - y_true
-    return float(decibels(np.mean(np.square(error), dtype="float64")))
+    xp = namespace_of(y_true, y_pred)
+    y_true = as_array(y_true, xp)
+    light = GAMMA_2_2.to_linear(as_array(y_pred, xp, y_true.dtype))
+    wanted = GAMMA_2_2.to_linear(y_true)
+    axes = (-3, -2, -1)
+    known = xp.logical_and(wanted < _BLOWN, light < _BLOWN)
+    steering = xp.where(known, light, 0.0)
+    power = xp.sum(steering * light, axes, keepdims=True)
+    match = xp.sum(steering * wanted, axes, keepdims=True)
+    # Where nothing is known the gain is 1.
+    gain = xp.where(power > 0, match, 1.0) / xp.where(power > 0, power, 1.0)
+    scaled = GAMMA_2_2.from_linear(xp.clip(light * gain, 0.0, 1.0))
+    return decibels(xp.mean(xp.square(scaled - y_true), axes))
 
 
 def psnr_same_mean(y_true, y_pred):
@@ -70,13 +77,3 @@ def white_difference(y_true, y_pred):
         for image in (y_pred, y_true)
     )
     return float(pred - true)
-
-
-def luminance(image):
-    """Luminance of display values, (..., 3) -> (...)."""
-    return image @ np.array(LUMINANCE_WEIGHTS)
-
-
-def _light(image):
-    light = GAMMA_2_2.to_linear(np.asarray(image, "float32"))
-    return ops.convert_to_numpy(light)

@@ -9,6 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfexposure.imaging.namespace import namespace_of
+
 # An 8-bit value of 255, with room for rounding.
 CLIP_LEVEL = 254.5 / 255
 # Identical photos count as this, in dB, so that means over photos are finite
@@ -16,40 +18,40 @@ CLIP_LEVEL = 254.5 / 255
 # leaves 59 dB.
 PSNR_CAP = 60.0
 
+# Side of the window, in pixels.
+SSIM_WINDOW = 11
 _SSIM_SIGMA = 1.5
-_SSIM_RADIUS = 5
+_SSIM_RADIUS = SSIM_WINDOW // 2
 _SSIM_C1 = 0.01**2
 _SSIM_C2 = 0.03**2
 
 
-def clipped_region(overexposed, level=CLIP_LEVEL):
+def clipped_region(overexposed):
     """Marks the pixels of which at least one channel is clipped.
 
     Args:
         overexposed: float (N, H, W, 3) in [0, 1].
-        level: the value from which a channel counts as clipped.
 
     Returns:
         Float (N, H, W, 1), 1 where clipped, else 0.
     """
     overexposed = ops.convert_to_tensor(overexposed)
     peak = ops.max(overexposed, axis=-1, keepdims=True)
-    return ops.cast(peak >= level, overexposed.dtype)
+    return ops.cast(peak >= CLIP_LEVEL, overexposed.dtype)
 
 
-def decibels(mse, cap=PSNR_CAP, xp=np):
+def decibels(mse, cap=PSNR_CAP):
     """Peak signal-to-noise ratio for a peak of 1.
 
     Args:
-        mse: mean square error; a float or an array.
+        mse: mean square error; a float, an array or a tensor.
         cap: greatest value, in dB; higher than by default where answers in
             floating point are compared, not photos.
-        xp: namespace of `mse`: `numpy` or `keras.ops`.
 
     Returns:
         `-10 log10(mse)`, in dB, at most `cap`; NaN stays NaN.
     """
-    least = 10 ** (-cap / 10)
+    xp, least = namespace_of(mse), 10 ** (-cap / 10)
     # where(), as maximum() need not keep NaN.
     return -10 * xp.log10(xp.where(mse < least, least, mse))
 
@@ -83,7 +85,7 @@ def psnr(y_true, y_pred, region=None):
     """
     y_true, y_pred = _pair(y_true, y_pred)
     mse = _region_mean(ops.square(y_true - y_pred), region)
-    return decibels(mse, xp=ops)
+    return decibels(mse)
 
 
 def ssim(y_true, y_pred, region=None):
@@ -111,7 +113,7 @@ def ssim(y_true, y_pred, region=None):
         structural similarity, 2004.
     """
     y_true, y_pred = _pair(y_true, y_pred)
-    size = 2 * _SSIM_RADIUS + 1
+    size = SSIM_WINDOW
     height, width = y_true.shape[1:3]
     if (height or size) < size or (width or size) < size:
         raise ValueError(
@@ -181,13 +183,14 @@ class _PhotoMean(keras.metrics.Metric):
     is NaN if all are.
 
     Args:
-        name: the metric's name.
+        name: the metric's name; that of the function if None.
         dtype: the metric's type.
     """
 
     function = None
 
     def __init__(self, name=None, dtype=None):
+        name = name or type(self).function.__name__
         super().__init__(name=name, dtype=dtype)
         self.total = self.add_variable((), initializer="zeros", name="total")
         self.count = self.add_variable((), initializer="zeros", name="count")
@@ -211,9 +214,6 @@ class PSNR(_PhotoMean):
 
     function = staticmethod(psnr)
 
-    def __init__(self, name="psnr", dtype=None):
-        super().__init__(name=name, dtype=dtype)
-
 
 @keras.saving.register_keras_serializable("tfexposure")
 class SSIM(_PhotoMean):
@@ -221,15 +221,9 @@ class SSIM(_PhotoMean):
 
     function = staticmethod(ssim)
 
-    def __init__(self, name="ssim", dtype=None):
-        super().__init__(name=name, dtype=dtype)
-
 
 @keras.saving.register_keras_serializable("tfexposure")
 class MeanL1(_PhotoMean):
     """Mean of `mean_l1` over photos; regions as `sample_weight`."""
 
     function = staticmethod(mean_l1)
-
-    def __init__(self, name="mean_l1", dtype=None):
-        super().__init__(name=name, dtype=dtype)

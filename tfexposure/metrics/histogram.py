@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfexposure.imaging.luminance import LUMINANCE_WEIGHTS
+from tfexposure.imaging.luminance import luminance
 
 FEATURES = ("luminance", "contrast", "saturation")
 BINS = 32
@@ -32,10 +32,9 @@ def exposure_features(images):
         Float (N, 3) in [0, 1], in the order of `FEATURES`.
     """
     images = ops.convert_to_tensor(images)
-    weights = ops.convert_to_tensor(LUMINANCE_WEIGHTS, dtype=images.dtype)
-    luminance = ops.sum(images * weights, axis=-1)
-    mean = ops.mean(luminance, axis=(1, 2))
-    deviation = luminance - ops.reshape(mean, (-1, 1, 1))
+    brightness = luminance(images)
+    mean = ops.mean(brightness, axis=(1, 2))
+    deviation = brightness - ops.reshape(mean, (-1, 1, 1))
     contrast = 2 * ops.sqrt(ops.mean(ops.square(deviation), axis=(1, 2)))
 
     high, low = ops.max(images, axis=-1), ops.min(images, axis=-1)

@@ -3,7 +3,12 @@
 import keras
 from keras import ops
 
-from tfexposure.layers import ConvBlock, register
+from tfexposure.layers import (
+    ConvBlock,
+    build_chain,
+    constructor_arguments,
+    register,
+)
 
 # Field of view -> kernel sizes; every layer has stride 2.
 PRESETS = {
@@ -78,9 +83,7 @@ class PatchDiscriminator(keras.Model):
 
     def build(self, input_shape):
         channels = sum(shape[-1] for shape in input_shape)
-        for block in self.blocks:
-            block.build((None, None, None, channels))
-            channels = block.layer.filters
+        build_chain(self.blocks, channels)
 
     def call(self, inputs, training=False):
         overexposed, candidate = inputs
@@ -94,10 +97,4 @@ class PatchDiscriminator(keras.Model):
         return [(kernel, 2) for kernel in self.kernel_sizes]
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "field_of_view": self.field_of_view,
-            "norm": self.norm,
-            "spectral_normalization": self.spectral_normalization,
-        }
+        return {**super().get_config(), **constructor_arguments(self)}

@@ -3,7 +3,13 @@
 import keras
 from keras import ops
 
-from tfexposure.layers import ConvBlock, pad_to_multiple, register
+from tfexposure.layers import (
+    ConvBlock,
+    build_chain,
+    constructor_arguments,
+    pad_to_multiple,
+    register,
+)
 
 # Field of view -> number of 3x3 convolutions per level (the rest of the two
 # are 1x1), number in the bottleneck, pooling size.
@@ -139,15 +145,15 @@ class UNetGenerator(keras.Model):
         # Sizes do not matter to the weights; None also keeps every size legal.
         skips = []
         for level in self.encoder:
-            channels = _build_chain(level, channels)
+            channels = build_chain(level, channels)
             skips.append(channels)
-        channels = _build_chain(self.bottleneck, channels)
+        channels = build_chain(self.bottleneck, channels)
         concat = self.skip == "concat"
         for upsampler, level in zip(self.upsamplers, self.decoder, strict=True):
-            channels = _build_chain([upsampler], channels)
+            channels = build_chain([upsampler], channels)
             channels = (skips.pop() if concat else 0) + channels
-            channels = _build_chain(level, channels)
-        _build_chain([self.output_block], channels)
+            channels = build_chain(level, channels)
+        build_chain([self.output_block], channels)
 
     def call(self, inputs, training=False, draw="mean"):
         height, width = ops.shape(inputs)[1:3]
@@ -209,16 +215,7 @@ class UNetGenerator(keras.Model):
         return path
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "field_of_view": self.field_of_view,
-            "noise": self.noise,
-            "norm": self.norm,
-            "skip": self.skip,
-            "upsampling": self.upsampling,
-            "spectral_normalization": self.spectral_normalization,
-        }
+        return {**super().get_config(), **constructor_arguments(self)}
 
 
 def _kernel_sizes(wide):
@@ -235,14 +232,6 @@ def _conv(layer, filters, kernel_size, strides=1, use_bias=True):
         kernel_initializer=keras.initializers.RandomNormal(0.0, 0.02),
         name="conv",
     )
-
-
-def _build_chain(blocks, channels):
-    """Builds blocks one after the other; returns the channels they end with."""
-    for block in blocks:
-        block.build((None, None, None, channels))
-        channels = block.layer.filters
-    return channels
 
 
 def _check(name, value, allowed):

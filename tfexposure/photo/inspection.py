@@ -78,7 +78,7 @@ def inspect_pixels(rows, colours, space):
     clipped_each = histogram[:, _CLIPPED_LEVEL:].sum(1)
     stops = 0.0  # Of a picture of which nothing is seen.
     if count:
-        stops = estimate_stops(luma / max(luma.sum(), 1), clipped_any / count)
+        stops = stops_of_look(luma / max(luma.sum(), 1), clipped_any / count)
     count = max(count, 1)
     return Inspection(
         clipped=clipped_any / count,
@@ -113,7 +113,7 @@ def _verdict(stops, clipped):
     return INVENTION if clipped >= MIN_CLIPPED else GAIN
 
 
-def exposure_features(luma, clipped):
+def look_features(luma, clipped):
     """What the estimate looks at.
 
     Args:
@@ -128,19 +128,20 @@ def exposure_features(luma, clipped):
     return np.array([1.0, mean, clipped, clipped**0.5, *quantiles])
 
 
-def estimate_stops(luma, clipped):
+def stops_of_look(luma, clipped):
     """Guesses the overexposure of a photo from its look alone.
 
     A linear fit over simulated overexposures (eq. 10) of photos of which at
     most 6 % are clipped: `benchmarks/exposure_estimate.py` makes it. A photo
     of snow looks like an overexposed one, so this is a guess;
-    docs/correct.md says how good.
+    docs/correct.md says how good. The rows of an evaluation that undo a gain
+    have an estimate of their own (`baselines.tau_of_clipped_share`).
 
     Args:
-        luma: as in `exposure_features`.
-        clipped: as in `exposure_features`.
+        luma: as in `look_features`.
+        clipped: as in `look_features`.
 
     Returns:
         stops >= 0.
     """
-    return max(0.0, float(exposure_features(luma, clipped) @ _WEIGHTS))
+    return max(0.0, float(look_features(luma, clipped) @ _WEIGHTS))

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import subprocess
 import zipfile
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import tfexposure
 from tfexposure.errors import UserError
 from tfexposure.runtime.coefficient_grid import GridSpec
 from tfexposure.runtime.model import STRIDE
-from tfexposure.storage import to_json
+from tfexposure.storage import commit, to_json
 
 FILE_NAME = "manifest.json"
 # Of manifests from before they told the halo: the default U-Net's.
@@ -45,7 +44,7 @@ def make_manifest(model, run=None, **more) -> dict:
             "tensorflow": tf.__version__,
             "keras": keras.__version__,
         },
-        "commit": _commit(),
+        "commit": commit(),
         "halo": model.halo,
         "stride": model.stride,
         "exact_tiles": model.exact_tiles,
@@ -156,21 +155,3 @@ def grid_spec_of(manifest, origin):
             "version of tfexposure exported it; export it again"
         )
     return GridSpec(tuple(notes["knots"]), tuple(notes["clip"]), notes["lift"])
-
-
-def _commit():
-    """Returns the commit of the checkout this runs from, or None."""
-    root = Path(tfexposure.__file__).resolve().parents[1]
-    if not (root / ".git").exists():
-        return None
-    try:
-        return subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40"],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None

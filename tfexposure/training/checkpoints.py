@@ -14,6 +14,7 @@ from absl import logging
 
 from tfexposure.errors import UserError
 from tfexposure.storage import write_atomically
+from tfexposure.weights import assign
 
 # What NumPy raises for files that are torn, broken or of something else.
 _BROKEN = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
@@ -56,7 +57,7 @@ class Checkpoints:
             )
         for path in reversed(paths):
             try:
-                self._assign(_read(path))
+                assign(self._state.variables(), _read(path))
             except _BROKEN as error:
                 cause = error
                 reason = (str(error) or type(error).__name__).splitlines()[0]
@@ -100,22 +101,6 @@ class Checkpoints:
                 f"{error.strerror or error}. Older checkpoints are intact."
             ) from error
         return str(path)
-
-    def _assign(self, arrays):
-        """Assigns all arrays, or raises ValueError before the first."""
-        variables = self._state.variables()
-        if odd := sorted(variables.keys() ^ arrays.keys()):
-            raise ValueError(
-                f"{len(odd)} arrays are missing or unknown, such as {odd[0]}"
-            )
-        for name, variable in variables.items():
-            if arrays[name].shape != tuple(variable.shape):
-                raise ValueError(
-                    f"{name} has shape {arrays[name].shape}, expected "
-                    f"{tuple(variable.shape)}"
-                )
-        for name, variable in variables.items():
-            variable.assign(arrays[name])
 
 
 def _read(path):

@@ -4,15 +4,13 @@ import datetime
 import json
 import platform
 import socket
-import subprocess
 import sys
-from pathlib import Path
 
 import keras
 from absl import logging
 
 import tfexposure
-from tfexposure.storage import write_atomically
+from tfexposure.storage import commit, write_atomically
 
 FILE_NAME = "run.json"
 
@@ -53,7 +51,7 @@ def write_record(run_dir, data, backend, step):
                 "keras": keras.__version__,
                 **backend.versions(),
             },
-            "commit": _commit(),
+            "commit": commit(),
             "host": socket.gethostname(),
             "platform": platform.platform(),
             "strategy": backend.name,
@@ -82,18 +80,3 @@ def describe(photos):
         "count": photos.count,
         "fingerprint": photos.fingerprint(),
     }
-
-
-def _commit():
-    """Returns the commit of the checkout this runs from, or None."""
-    root = Path(tfexposure.__file__).resolve().parents[1]
-    if not (root / ".git").exists():
-        return None
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
-    try:
-        done = subprocess.run(
-            command, cwd=root, capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() or None

@@ -4,7 +4,6 @@ Each is networks, how a photo becomes an example, and losses; the loop knows
 no more of them (`task.Task`).
 """
 
-import contextlib
 import dataclasses
 import random
 
@@ -19,7 +18,7 @@ from tfexposure.data.packed import draw_view
 from tfexposure.errors import UserError
 from tfexposure.imaging import exposure
 from tfexposure.imaging.transfer_curves import get_response
-from tfexposure.layers import seed_noise
+from tfexposure.layers import dtype_policy, seed_noise
 from tfexposure.paper.discriminator import PatchDiscriminator
 from tfexposure.paper.generator import UNetGenerator
 from tfexposure.paper.objective import compute_losses, load_features
@@ -100,7 +99,7 @@ def _paper(config, replicas):
     data, train = config.data, config.train
     # It is validated as it will be used.
     averaged = make_product(config)
-    with _policy(_POLICIES[train.precision]):
+    with dtype_policy(_POLICIES[train.precision]):
         generator = make_product(config)
         discriminator = _discriminator(config)
         features = _features(load_features, config.loss)
@@ -245,17 +244,6 @@ def _freeze_all_but_the_gate(restorer):
         restorer.local_unet,
     ):
         layer.trainable = False
-
-
-@contextlib.contextmanager
-def _policy(name):
-    """The data type policy of all layers that are made meanwhile."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _discriminator(config):

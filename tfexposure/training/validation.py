@@ -1,7 +1,7 @@
 """Validation while training, and the best weights so far.
 
-The same on every backend: `measure` scores pairs, whoever made them. What is
-scored depends on `data.validation_source`:
+The same on every backend: `measure` scores pairs as `tfexposure.evaluation`
+does, whoever made them. What is scored depends on `data.validation_source`:
 
 - photos (folder, manifest, ...): fixed crops, overexposed as in training;
 - a packed file: the sets of `load_sets`, squeezed photos of its groups
@@ -9,21 +9,23 @@ scored depends on `data.validation_source`:
   publish.
 """
 
-import io
+import itertools
 import json
 import math
 import os
 
 import numpy as np
 from keras import ops
-from PIL import Image
 
 from tfexposure.data import packed
+from tfexposure.data.well_exposed import SCORING, is_well_exposed
 from tfexposure.errors import UserError
-from tfexposure.imaging import exposure
-from tfexposure.imaging.luminance import LUMINANCE_WEIGHTS
-from tfexposure.imaging.transfer_curves import GAMMA_2_2
-from tfexposure.metrics.fidelity import clipped_region, mean_l1, psnr, ssim
+from tfexposure.evaluation.example import Example, to_uint8
+from tfexposure.evaluation.measure import closeness
+from tfexposure.evaluation.photo_sets import spread
+from tfexposure.evaluation.simulation import Simulation
+from tfexposure.imaging.exposure import quantize
+from tfexposure.metrics.fidelity import clipped_region
 from tfexposure.metrics.histogram import (
     FEATURES,
     exposure_features,
@@ -38,8 +40,14 @@ _LOWER_IS_BETTER = ("l1",)
 # of what it can do.
 CLEAN = "clean"
 
-# As most photos of the benchmark: what the network sees of them is reduced
-# after they were overexposed, as it is of real ones.
+# Overexposed as in an evaluation of that name.
+_SIMULATIONS = {
+    "tau0.5": Simulation.from_name("tau0.5"),
+    "random+jpeg": Simulation.from_name("tau-random-jpeg"),
+    "tau0.2": Simulation.from_name("tau0.2"),
+    CLEAN: Simulation.from_name("tau1"),
+}
+# As most photos of the benchmark.
 _SIZE = (256, 352)
 _PAIR_SIZE = (256, 384)
 
@@ -112,28 +120,20 @@ class Validation:
         write_atomically(record, to_json({"step": step, **values}))
 
 
-def figures(overexposed, restored, target):
-    """Scores restorations, photo by photo.
+def figures(target, restored, clipped):
+    """Scores restorations, photo by photo, rounded as a saved photo is.
 
     Args:
-        overexposed, restored, target: float (N, H, W, 3); all but `restored`
-            in [0, 1].
+        target: float (N, H, W, 3) in [0, 1].
+        restored: float (N, H, W, 3).
+        clipped: float (N, H, W, 1), 1 where a channel lost its light, else 0.
 
     Returns:
-        Dict of float (N,): the figures of `measure` but the last ones; those
-        of a clipped region are NaN where there is none. And `target` and
-        `restored`, the `exposure_features` of both, (N, 3).
+        Dict of `evaluation.closeness`; and `target` and `restored`, the
+        `exposure_features` of both, (N, 3).
     """
-    restored = ops.clip(restored, 0.0, 1.0)
-    inside = clipped_region(overexposed)
-    return {
-        "psnr": psnr(target, restored),
-        "psnr_gain": psnr(target, scale_best(target, restored)),
-        "psnr_inside": psnr(target, restored, inside),
-        "ssim": ssim(target, restored),
-        "l1": mean_l1(target, restored),
-        "l1_inside": mean_l1(target, restored, inside),
-        "l1_outside": mean_l1(target, restored, 1 - inside),
+    restored = quantize(restored)
+    return closeness(target, restored, clipped) | {
         "target": exposure_features(target),
         "restored": exposure_features(restored),
     }
@@ -144,20 +144,22 @@ def measure(predict, batches, figures=figures):
 
     Args:
         predict: function from float (N, H, W, 3) to the same.
-        batches: iterable of dicts with `overexposed` and `target`.
+        batches: iterable of dicts with `overexposed` and `target`, and
+            `clipped` where more is known than white pixels tell.
         figures: the function of that name, compiled or not.
 
     Returns:
-        Dict of floats, means over photos: `psnr` (dB), `ssim`, `l1`;
-        `psnr_gain`, after the best gain in light; `psnr_inside`, `l1_inside`
-        and `l1_outside` of the clipped region (left out where no photo has
-        one); `score`, the mean of the three PSNR; and the histogram
-        similarities `luminance`, `contrast`, `saturation` (%).
+        Dict of floats, means over photos: what `evaluation.closeness` gives,
+        left out where no photo has a value; `score`, the mean of the PSNR of
+        whole photos, of clipped regions and after the best gain; and the
+        histogram similarities `luminance`, `contrast`, `saturation` (%).
     """
     parts: dict[str, list[np.ndarray]] = {}
     for batch in batches:
-        overexposed, target = batch["overexposed"], batch["target"]
-        found = figures(overexposed, predict(overexposed), target)
+        exposed, clipped = batch["overexposed"], batch.get("clipped")
+        if clipped is None:
+            clipped = clipped_region(exposed)
+        found = figures(batch["target"], predict(exposed), clipped)
         for name, each in found.items():
             parts.setdefault(name, []).append(ops.convert_to_numpy(each))
     each = {name: np.concatenate(values) for name, values in parts.items()}
@@ -167,39 +169,12 @@ def measure(predict, batches, figures=figures):
         for name, found in each.items()
         if not np.isnan(found).all()
     }
-    told = ("psnr", "psnr_gain", "psnr_inside")
+    told = ("psnr", "psnr_best_gain", "psnr_clipped")
     values["score"] = float(np.mean([values[p] for p in told if p in values]))
     shares = ops.convert_to_numpy(similarity)
     return values | {
         name: float(share) for name, share in zip(FEATURES, shares, strict=True)
     }
-
-
-def scale_best(target, restored, limit=0.9):
-    """Scales the light of restorations by the gain that suits them best.
-
-    Least squares in light (power law of 2.2), on values that are below
-    `limit` on both sides.
-
-    Args:
-        target: float (N, H, W, 3) in [0, 1].
-        restored: the same.
-        limit: of light.
-
-    Returns:
-        (N, H, W, 3) in [0, 1].
-    """
-    curve = GAMMA_2_2
-    target = ops.cast(target, restored.dtype)
-    light, wanted = curve.to_linear(restored), curve.to_linear(target)
-    known = ops.cast(
-        ops.logical_and(light < limit, wanted < limit), light.dtype
-    )
-    axes = (1, 2, 3)
-    over = ops.sum(known * light * wanted, axes, keepdims=True)
-    under = ops.sum(known * light * light, axes, keepdims=True)
-    gain = ops.where(under > 1e-6, over / ops.maximum(under, 1e-6), 1.0)
-    return curve.from_linear(ops.clip(light * gain, 0.0, 1.0))
 
 
 def crop_sets(stream, photos):
@@ -235,29 +210,15 @@ def load_sets(path, count=64):
     """
     groups, sets = packed.groups_of(path), {}
     if "valid" in groups:
-        target = _squeezed(path, "valid", _SIZE, _is_scorable)
-        target = (
-            target[[i * len(target) // count for i in range(count)]]
-            if (len(target) > count)
-            else target
-        )
-        draws = np.random.default_rng(7).uniform(0.5, 1, len(target))
-        for name, taus, save in (
-            ("tau0.5", np.full(len(target), 0.5), False),
-            ("random+jpeg", draws, True),
-            ("tau0.2", np.full(len(target), 0.2), False),
-            (CLEAN, np.ones(len(target)), False),
-        ):
-            exposed = [
-                _overexpose(photo, tau, save)
-                for photo, tau in zip(target, taus, strict=True)
-            ]
-            sets[name] = _in_batches(np.stack(exposed), target)
+        targets, names = _originals(path, count)
+        for name, simulation in _SIMULATIONS.items():
+            sets[name] = _in_batches(map(simulation.apply, targets, names))
     if {"over", "reference"} <= groups:
-        sets["brackets"] = _in_batches(
-            _squeezed(path, "over", _PAIR_SIZE),
-            _squeezed(path, "reference", _PAIR_SIZE),
+        pairs = (
+            _squeezed(packed.read_photos(path, group), _PAIR_SIZE)
+            for group in ("reference", "over")
         )
+        sets["brackets"] = _in_batches(map(Example, itertools.count(), *pairs))
     if not sets:
         raise UserError(
             f"{path}: has no photos of the group 'valid', nor of 'over' and "
@@ -266,16 +227,30 @@ def load_sets(path, count=64):
     return sets
 
 
-def _squeezed(path, group, size, wanted=lambda photo: True):
-    photos = packed.read_photos(path, group)
-    found = [packed.squeeze(photo, *size) for photo in photos if wanted(photo)]
-    if not found:
-        raise UserError(f"{path}: no photo of {group!r} is well exposed")
-    return np.stack(found)
+def _originals(path, count):
+    """Returns well-exposed photos of the group `valid`, and their names."""
+    photos = [
+        photo
+        for photo in packed.read_photos(path, "valid")
+        if is_well_exposed(photo, SCORING)
+    ]
+    if not photos:
+        raise UserError(f"{path}: no photo of 'valid' is well exposed")
+    targets = _squeezed(spread(photos, count), _SIZE)
+    return targets, [str(i) for i in range(len(targets))]
 
 
-def _in_batches(exposed, target):
-    """Returns a function that yields batches of uint8 arrays, as floats."""
+def _squeezed(photos, size):
+    return [np.float32(packed.squeeze(photo, *size)) / 255 for photo in photos]
+
+
+def _in_batches(examples):
+    """Returns a function that yields batches; holds them as bytes."""
+    rows = [
+        (to_uint8(each.overexposed), to_uint8(each.target), each.clipped)
+        for each in examples
+    ]
+    exposed, target, clipped = map(np.stack, zip(*rows, strict=True))
 
     def batches():
         for first in range(0, len(target), _BATCH):
@@ -283,29 +258,10 @@ def _in_batches(exposed, target):
             yield {
                 "overexposed": np.float32(exposed[part]) / 255,
                 "target": np.float32(target[part]) / 255,
+                "clipped": np.float32(clipped[part][..., None]),
             }
 
     return batches
-
-
-def _is_scorable(photo):
-    """The benchmark's rule for photos that can serve as an original."""
-    mean = float((photo / 255.0 @ LUMINANCE_WEIGHTS).mean())
-    return (
-        (photo >= 250).all(-1).mean() <= 0.01
-        and (photo >= 254).any(-1).mean() <= 0.05
-        and 0.2 <= mean <= 0.8
-    )
-
-
-def _overexpose(photo, tau, save):
-    exposed = exposure.overexpose(np.float32(photo) / 255, float(tau))
-    exposed = np.rint(ops.convert_to_numpy(exposed) * 255).astype("uint8")
-    if not save:
-        return exposed
-    buffer = io.BytesIO()
-    Image.fromarray(exposed).save(buffer, "JPEG", quality=90)
-    return np.asarray(Image.open(buffer))
 
 
 def _means(found):

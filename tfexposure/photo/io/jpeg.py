@@ -57,11 +57,6 @@ def kept_segments(segments):
     ]
 
 
-def is_exif(segment):
-    """Whether a (marker, payload) holds an EXIF block."""
-    return segment[0] == 0xE1 and segment[1].startswith(_EXIF)
-
-
 def has_extended_xmp(segments):
     """Whether XMP goes on in segments of its own."""
     return any(body.startswith(_EXTENDED_XMP) for _, body in segments)

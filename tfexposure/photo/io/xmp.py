@@ -31,11 +31,6 @@ def has_gain_map(packet):
     return bool(packet) and b"hdrgm:" in packet
 
 
-def has_extension(packet):
-    """Whether the packet says that more of it lies elsewhere."""
-    return bool(packet) and b"HasExtendedXMP" in packet
-
-
 def _without(packet, name, semantic):
     """Leaves out attributes, elements and items of a container's list."""
     if not packet:

@@ -1,0 +1,208 @@
+"""`Config`: everything that determines a run, read, compared and checked."""
+
+import dataclasses
+import json
+
+from tfexposure.config.checks import check_names, check_value
+from tfexposure.config.sections import (
+    SECTIONS,
+    BlindLossConfig,
+    CameraConfig,
+    DataConfig,
+    DiscriminatorConfig,
+    GeneratorConfig,
+    LossConfig,
+    RestorerConfig,
+    TrainConfig,
+)
+from tfexposure.errors import UserError
+
+TASKS = ("paper", "blind")
+BEST_METRICS = ("psnr", "ssim", "l1", "score")
+
+# Fields that may differ when a run is resumed: they change how long it goes
+# on, what it tells and where photos come through, not what is computed.
+MAY_CHANGE = (
+    "train.steps",
+    "train.minutes",
+    "train.threads",
+    "train.peak_tflops",
+    "train.log_every",
+    "train.sample_every",
+    "train.validate_every",
+    "train.checkpoint_every",
+    "train.keep_checkpoints",
+    "train.max_bad_steps",
+    "data.cache",
+    "data.service",
+    "data.threads",
+)
+
+# Fields and sections that runs of earlier versions lack; their defaults say
+# what those did.
+_ADDED = (
+    "train.init",
+    "train.discriminator_beta_1",
+    "train.weight_decay",
+    "train.warmup_steps",
+    "train.decay_steps",
+)
+_ADDED_SECTIONS = ("task", "restorer", "blind_loss", "camera")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Everything that determines a run."""
+
+    task: str = "paper"
+    data: DataConfig = DataConfig()
+    generator: GeneratorConfig = GeneratorConfig()
+    discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    loss: LossConfig = LossConfig()
+    restorer: RestorerConfig = RestorerConfig()
+    blind_loss: BlindLossConfig = BlindLossConfig()
+    camera: CameraConfig = CameraConfig()
+    train: TrainConfig = TrainConfig()
+
+    def to_dict(self):
+        """Returns the task and nested dicts of plain values."""
+        return dataclasses.asdict(self)
+
+    def flat(self):
+        """Returns `{"task": ..., "train.steps": ...}`, one entry a field."""
+        return {"task": self.task} | {
+            path: value for path, _, value in _fields(self)
+        }
+
+    def to_json(self):
+        """Returns the config as JSON text."""
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
+    @classmethod
+    def from_dict(cls, values):
+        """Builds a config from nested dicts.
+
+        Fields that runs of earlier versions lack may be missing.
+
+        Raises:
+            UserError: on a missing or an unknown field, named by its path.
+        """
+        known = {name: name in _ADDED_SECTIONS for name in ("task", *SECTIONS)}
+        check_names("section", known, values)
+        sections = {}
+        for name, section in SECTIONS.items():
+            if name not in values:
+                continue
+            fields = {
+                field.name: f"{name}.{field.name}" in MAY_CHANGE + _ADDED
+                for field in dataclasses.fields(section)
+            }
+            check_names(f"field of {name}", fields, values[name])
+            sections[name] = section(
+                **{
+                    # JSON has no tuples.
+                    key: tuple(value) if isinstance(value, list) else value
+                    for key, value in values[name].items()
+                }
+            )
+        if "task" in values:
+            sections["task"] = values["task"]
+        return cls(**sections)
+
+    @classmethod
+    def from_json(cls, text):
+        """Builds a config from `to_json`'s text."""
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise UserError(f"not a config: {error}") from error
+        return cls.from_dict(values)
+
+    def validate(self):
+        """Raises UserError if a value is of the wrong type or range."""
+        if self.task not in TASKS:
+            raise UserError(
+                f"task must be one of {list(TASKS)}, not {self.task!r}"
+            )
+        for path, field, value in _fields(self):
+            check_value(path, field, value)
+        data, train = self.data, self.train
+        if train.learning_rate <= 0:
+            raise UserError(
+                f"train.learning_rate must be positive, not "
+                f"{train.learning_rate}"
+            )
+        if self.task == "blind" and train.precision != "float32":
+            raise UserError(
+                "train.precision must be float32 for task=blind, whose curves "
+                f"need it, not {train.precision}"
+            )
+        metric = train.best_metric.rsplit("/", 1)[-1]
+        if metric not in BEST_METRICS:
+            raise UserError(
+                f"train.best_metric must end with one of {list(BEST_METRICS)}, "
+                f"not {train.best_metric!r}"
+            )
+        if train.decay_steps == -1 and not train.minutes:
+            raise UserError("train.decay_steps=-1 needs train.minutes")
+        if not 0 < data.tau_min <= data.tau_max <= 1:
+            raise UserError(
+                "0 < data.tau_min <= data.tau_max <= 1 must hold, not "
+                f"{data.tau_min} and {data.tau_max}"
+            )
+        if not 0 <= data.jpeg_quality_min <= data.jpeg_quality_max <= 100:
+            raise UserError(
+                "0 <= data.jpeg_quality_min <= data.jpeg_quality_max <= 100 "
+                f"must hold, not {data.jpeg_quality_min} and "
+                f"{data.jpeg_quality_max}"
+            )
+        if self.task == "blind":
+            self._check_blind()
+
+    def _check_blind(self):
+        crops, side = self.blind_loss.crops, self.data.crop_size
+        if side % 16:
+            raise UserError(
+                "data.crop_size must be a multiple of 16 for task=blind, not "
+                f"{side}"
+            )
+        if crops > self.train.global_batch_size:
+            raise UserError(
+                f"blind_loss.crops={crops} must be at most "
+                f"train.global_batch_size={self.train.global_batch_size}"
+            )
+        if crops and self.blind_loss.crop_size > side:
+            raise UserError(
+                f"blind_loss.crop_size={self.blind_loss.crop_size} must be at "
+                f"most data.crop_size={side}"
+            )
+        if self.blind_loss.only_gate and self.restorer.stops:
+            raise UserError(
+                "blind_loss.only_gate: with restorer.stops there is no gate"
+            )
+        if self.train.precision != "float32":
+            raise UserError(
+                "train.precision must be float32 for task=blind, not "
+                f"{self.train.precision}"
+            )
+        if not 0 <= self.restorer.clip[0] < self.restorer.clip[1] <= 1:
+            raise UserError(
+                "restorer.clip must rise within [0, 1], not "
+                f"{self.restorer.clip}"
+            )
+
+    def differences(self, other):
+        """Lists `path: mine, not theirs` for every field that differs."""
+        theirs = other.flat()
+        return [
+            f"{path}: {value!r}, not {theirs[path]!r}"
+            for path, value in self.flat().items()
+            if value != theirs[path]
+        ]
+
+
+def _fields(config):
+    for name in SECTIONS:
+        section = getattr(config, name)
+        for field in dataclasses.fields(section):
+            yield f"{name}.{field.name}", field, getattr(section, field.name)
