@@ -225,7 +225,7 @@ def _rate(flops, seconds, peak):
 
 
 def _duration(seconds):
-    minutes, seconds = divmod(int(seconds), 60)
+    minutes, seconds = divmod(max(int(seconds), 0), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}"
 
