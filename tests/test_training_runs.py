@@ -151,8 +151,10 @@ def test_tensorboard_scalars(runs):
         "optimizer/learning_rate",
     }
     # Cosine over the second half of the steps.
-    rates = [scalars["optimizer/learning_rate", s] for s in (10, 30, 45, 60)]
-    np.testing.assert_allclose(rates, [2e-4, 2e-4, 1e-4, 0], atol=1e-9)
+    # Of the step itself, which began after one step less.
+    rates = [scalars["optimizer/learning_rate", s] for s in (10, 31, 46, 60)]
+    expected = [2e-4, 2e-4, 1e-4, 1e-4 * (1 - np.cos(np.pi / 30))]
+    np.testing.assert_allclose(rates, expected, atol=1e-9)
 
 
 def test_hparams(runs):

@@ -132,11 +132,6 @@ class Config:
                 f"train.learning_rate must be positive, not "
                 f"{train.learning_rate}"
             )
-        if self.task == "blind" and train.precision != "float32":
-            raise UserError(
-                "train.precision must be float32 for task=blind, whose curves "
-                f"need it, not {train.precision}"
-            )
         metric = train.best_metric.rsplit("/", 1)[-1]
         if metric not in BEST_METRICS:
             raise UserError(
