@@ -104,8 +104,9 @@ def read_photo(source, limits=None, name=None):
             raise UserError(f"{name}: not enough memory") from error
         except Exception as error:  # A stranger's bytes fail in many ways.
             reason = str(error).strip().split("\n")[0] or type(error).__name__
-            if _NOT_READ.search(reason) or isinstance(
-                error, NotImplementedError
+            known = isinstance(error, (OSError, RuntimeError, SyntaxError))
+            if isinstance(error, NotImplementedError) or (
+                known and _NOT_READ.search(reason)
             ):
                 what = f"a {formats.FORMATS[kind][0]} of a kind that is not"
                 raise UserError(
@@ -172,7 +173,8 @@ def _decode(data, kind, name, limits):
     photo = Photo(name, None, kind, data=original)
     _read_metadata(photo, image, stored)
     if kind == "tiff":
-        photo.orientation = tiff.orientation_of(stored) or 1
+        stated = tiff.orientation_of(stored)
+        photo.orientation = stated or orientation.of_xmp(photo.xmp) or 1
         _note_extra_samples(photo, image, stored, deep)
     if deep:
         _load(image)
@@ -362,7 +364,13 @@ def _read_metadata(photo, image, stored=None):
     if _CREDENTIALS in photo.data:
         photo.losses.append("content credentials (C2PA) do not hold; removed")
     if photo.format == "tiff":
-        photo.raw_metadata = tiff.read_tags(stored)
+        try:
+            photo.raw_metadata = tiff.read_tags(stored)
+        except (ValueError, struct.error):
+            photo.losses.append("its tags are damaged and were not kept")
+            photo.raw_metadata = {}
+        # Pillow was told that it is upright; the file may say otherwise.
+        _, photo.xmp = photo.raw_metadata.get(tiff.XMP, (None, photo.xmp))
         _note_tiff_tags(photo)
         photo.encoding["compress"] = info.get("compression") != "raw"
         return
