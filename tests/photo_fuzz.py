@@ -5,13 +5,15 @@ again: `python tests/photo_fuzz.py --only=deep.tif:1234`. Beside flipped bits
 and cuts, mutations know the structure: JPEG segments, PNG chunks (with right
 checksums), RIFF chunks, ISO boxes, TIFF tags, ICC tags and XMP.
 
-What must hold: one line that names the file, or a whole file that is read
-again; nothing half-written; no input takes longer than `LIMIT` seconds.
+What must hold: one line that names the file, in words about files and not about
+programs; or a whole file that is read again and has the size it had. Nothing
+half-written; no input takes longer than `LIMIT` seconds.
 """
 
 import argparse
 import pathlib
 import random
+import re
 import struct
 import sys
 import tempfile
@@ -21,6 +23,12 @@ from concurrent.futures import ProcessPoolExecutor
 
 CORPUS = pathlib.Path(__file__).parent / "fixtures" / "fuzz"
 LIMIT = 20  # Seconds; a bound on hangs, not on speed.
+# How programs speak of their own faults.
+_OF_PROGRAMS = re.compile(
+    "is not defined|no attribute|unexpected keyword|positional argument|"
+    "unpack|operand|instances? of|object|index out of range|Error\\b.*Error|"
+    r"Traceback|format requires|could not convert|: '?\d+'?$"
+)
 # Numbers at which sizes, counts and offsets go wrong.
 _EDGES = (0, 1, 2, 3, 7, 8, 255, 256, 32767, 65535, 2**31 - 1, 2**32 - 1)
 
@@ -61,6 +69,41 @@ def _edge_number(data, chance):
     number = chance.choice(_EDGES) % (1 << 8 * size)
     data[at : at + size] = number.to_bytes(
         size, chance.choice(("big", "little"))
+    )
+
+
+def _entry(data, chance):
+    """Breaks a tag of a TIFF or of an EXIF block wherever it lies."""
+    heads = [m.start() for m in re.finditer(b"II\\*\0|MM\0\\*", bytes(data))]
+    at = chance.choice(heads) if heads else 0
+    tags = list(_tags(bytes(data[at:])))
+    if not heads or not tags:
+        _edge_number(data, chance)
+        return
+    order = "little" if data[at : at + 2] == b"II" else "big"
+    start, _ = chance.choice(tags)
+    offset, size = chance.choice(((0, 2), (2, 2), (4, 4), (8, 4), (8, 2)))
+    number = chance.choice((*_EDGES, *range(2, 14), len(data), 256, 259, 34665))
+    start += at + offset
+    data[start : start + size] = (number % (1 << 8 * size)).to_bytes(
+        size, order
+    )
+
+
+def _length(data, chance):
+    """Makes a segment, chunk or box claim another length than it has."""
+    parts = _parts(bytes(data))
+    if not parts:
+        _flip(data, chance)
+        return
+    start, _ = chance.choice(parts)
+    start += 2 * (data[:2] == b"\xff\xd8") + 4 * (data[:4] == b"RIFF")
+    size = 2 if data[:2] == b"\xff\xd8" else 4
+    order = "little" if data[:4] == b"RIFF" else "big"
+    old = int.from_bytes(data[start : start + size], order)
+    number = chance.choice((*_EDGES, old - 1, old + 1, old * 2, len(data)))
+    data[start : start + size] = (number % (1 << 8 * size)).to_bytes(
+        size, order
     )
 
 
@@ -144,7 +187,7 @@ def _tags(data):
     try:
         (at,) = struct.unpack_from(order + first, data, 8 if big else 4)
         (number,) = struct.unpack_from(order + count, data, at)
-    except struct.error:
+    except (struct.error, OverflowError):  # Far outside the file.
         return
     at += struct.calcsize(order + count)
     for n in range(min(number, 100)):
@@ -185,7 +228,7 @@ def _packet(data, chance):
 
 _MUTATIONS = (
     _flip, _flip, _cut, _splice, _edge_number, _edge_number, _part, _part,
-    _part, _profile, _packet,
+    _part, _profile, _packet, _entry, _entry, _length,
 )  # fmt: skip
 
 
@@ -199,10 +242,8 @@ def fault_of(name, number, folder):
     """What is wrong with how the tool treats an input, or `None`."""
     from photo_fakes import Gain
 
-    from tfexposure.errors import UserError
     from tfexposure.photo import batch
     from tfexposure.photo.correcting import Settings
-    from tfexposure.photo.io import decode
     from tfexposure.photo.io.photo import Limits
 
     suffix = pathlib.Path(name).suffix
@@ -223,18 +264,29 @@ def fault_of(name, number, folder):
     if left:
         return f"left {left} behind"
     if result.error is None:
-        try:
-            decode.read_photo(target, limits)
-        except UserError as error:
-            return f"wrote what it does not read: {error}"
-        return None
+        return _fault_of_written(source, target, limits)
     if target.exists():
         return "failed, and wrote"
-    if "\n" in result.error or str(source) not in result.error:
+    if not result.error.isprintable() or str(source) not in result.error:
         return f"not one line that names the file: {result.error!r}"
-    for word in ("is not defined", "has no attribute", "unexpected keyword"):
-        if word in result.error:
-            return f"a fault of its own: {result.error}"
+    if _OF_PROGRAMS.search(result.error):
+        return f"words about a program: {result.error}"
+    return None
+
+
+def _fault_of_written(source, target, limits):
+    from tfexposure.errors import UserError
+    from tfexposure.photo.io import decode
+
+    try:
+        sizes = [
+            decode.read_photo(path, limits).pixels.array().shape[:2]
+            for path in (source, target)
+        ]
+    except UserError as error:
+        return f"wrote what it does not read: {error}"
+    if sizes[0] != sizes[1]:
+        return f"made {sizes[1]} pixels of {sizes[0]}"
     return None
 
 

@@ -43,8 +43,14 @@ _END_MARKER = b"\xff\xd9"
 
 # What libraries say of codings that they do not know.
 _NOT_READ = re.compile(
-    "unsupported|not supported|not implemented|no decod|unknown (pixel|comp)",
+    "unsupported|not supported|not implemented|no decod|cannot handle|"
+    "unknown (pixel|comp)",
     re.IGNORECASE,
+)
+# What Pillow, which wraps them, passes on of Python's own errors.
+_OF_PYTHON = re.compile(
+    "unpack|operand|instances? of|object|index out of range|"
+    r"format requires|too large|could not convert|^-?\d+$"
 )
 # Pillow mode -> mode of the kept pixels. Others are refused.
 _MODES = {
@@ -103,19 +109,35 @@ def read_photo(source, limits=None, name=None):
         except MemoryError as error:
             raise UserError(f"{name}: not enough memory") from error
         except Exception as error:  # A stranger's bytes fail in many ways.
-            reason = str(error).strip().split("\n")[0] or type(error).__name__
-            known = isinstance(error, (OSError, RuntimeError, SyntaxError))
-            if isinstance(error, NotImplementedError) or (
-                known and _NOT_READ.search(reason)
-            ):
-                what = f"a {formats.FORMATS[kind][0]} of a kind that is not"
-                raise UserError(
-                    f"{name}: {what} read ({reason}); save it as PNG or TIFF "
-                    "first"
-                ) from error
-            raise UserError(
-                f"{name}: damaged or cut short, cannot be decoded: {reason}"
-            ) from error
+            raise UserError(f"{name}: {_why(error, kind)}") from error
+
+
+def _why(error, kind):
+    """Says in one line why a file of a known format could not be decoded."""
+    reason = str(error).strip().split("\n")[0]
+    reason = "".join(c if c.isprintable() else "?" for c in reason)
+    if type(error).__name__ == "DecompressionBombError":
+        return f"more pixels than Pillow opens: {reason}"
+    known = isinstance(error, (OSError, RuntimeError, SyntaxError))
+    if isinstance(error, NotImplementedError) or (
+        known and _NOT_READ.search(reason)
+    ):
+        return (
+            f"{formats.FORMATS[kind][0]} of a kind that is not read "
+            f"({reason}); save it as PNG or TIFF first"
+        )
+    if not reason or _is_of_python(error, reason):
+        reason = "its parts contradict each other"
+    return f"damaged or cut short, cannot be decoded: {reason}"
+
+
+def _is_of_python(error, reason):
+    """Whether an error's words are about a program rather than a file."""
+    program = (
+        struct.error, LookupError, TypeError, AttributeError, ArithmeticError,
+        AssertionError,
+    )  # fmt: skip
+    return isinstance(error, program) or bool(_OF_PYTHON.search(reason))
 
 
 def _read_file(path, name, limits):
@@ -391,6 +413,12 @@ def _read_jpeg_coding(photo, image):
     from PIL import JpegImagePlugin
 
     segments = jpeg.read_segments(photo.data)
+    if jpeg.misses(segments, photo.exif, photo.xmp, photo.icc):
+        # Pillow reads on behind a damaged one.
+        segments, _ = jpeg.new_segments(photo.exif, photo.xmp, photo.icc)
+        photo.losses.append(
+            "a segment is damaged; only EXIF, XMP and the ICC profile were kept"
+        )
     photo.raw_metadata = jpeg.kept_segments(segments)
     pictures, photo.trailer = jpeg.trailer(photo.data)
     if xmp.has_gain_map(photo.xmp) or any(map(jpeg.is_gain_map, segments)):

@@ -63,6 +63,8 @@ def ready_for_pillow(data, name):
     planar = values.get(tiff.PLANAR, 1)
     plain = photometric == 2 and samples in (3, 4)
     grey = photometric in (0, 1) and samples in (1, 2)
+    if None in (photometric, samples, planar):
+        raise ValueError("it does not say how its pixels are coded")
     if planar != 1 or not (plain or grey):
         raise UserError(
             f"{name}: a 16-bit TIFF of an unusual kind (photometric "
@@ -102,13 +104,28 @@ def _refuse_kinds(values, name):
 
 
 def kind_of(data):
-    """A TIFF's kind in words, for files that Pillow does not know."""
-    values = _values(data)
+    """A TIFF's kind in words, for files that Pillow does not know.
+
+    Raises:
+        ValueError: if it does not say of which kind it is.
+    """
+    values = {tiff.SAMPLES: 1, tiff.BITS: 1, tiff.COMPRESSION: 1}
+    values |= _values(data)
+    photometric, samples, bits, compression = (
+        values.get(tag)
+        for tag in (
+            tiff.PHOTOMETRIC,
+            tiff.SAMPLES,
+            tiff.BITS,
+            tiff.COMPRESSION,
+        )
+    )
+    if None in (photometric, samples, bits, compression):
+        raise ValueError("it does not say how its pixels are coded")
+    bits = "different" if bits == -1 else bits
     return (
-        f"photometric {values.get(tiff.PHOTOMETRIC)}, "
-        f"{values.get(tiff.SAMPLES, 1)} samples of "
-        f"{values.get(tiff.BITS, 1)} bits, "
-        f"compression {values.get(tiff.COMPRESSION, 1)}"
+        f"photometric {photometric}, {samples} samples of {bits} bits, "
+        f"compression {compression}"
     )
 
 
