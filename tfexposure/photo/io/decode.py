@@ -104,8 +104,10 @@ def read_photo(source, limits=None, name=None):
             photo = _decode(data, kind, name, limits)
             photo.path = path
             return photo
-        except UserError:
-            raise
+        except UserError as error:
+            if name in str(error):
+                raise
+            raise UserError(f"{name}: {error}") from error
         except MemoryError as error:
             raise UserError(f"{name}: not enough memory") from error
         except Exception as error:  # A stranger's bytes fail in many ways.
@@ -199,7 +201,7 @@ def _decode(data, kind, name, limits):
         photo.orientation = stated or orientation.of_xmp(photo.xmp) or 1
         _note_extra_samples(photo, image, stored, deep)
     if deep:
-        _load(image)
+        _load_tiff(image, stored)
         strips = deep_tiff.strips(image, deep)
         shape = (deep.height, deep.width, deep.channels)
         photo.pixels = _stored_rows(strips, shape, photo.orientation)
@@ -213,6 +215,8 @@ def _decode(data, kind, name, limits):
         photo.losses.append("had a palette; written in full colour")
     if kind == "jpeg":
         image = _loaded_jpeg(image, photo)
+    elif kind == "tiff":
+        _load_tiff(image, stored)
     else:
         _load(image)
     if kind == "tiff" and mode == "I;16":
@@ -274,6 +278,19 @@ def _open_tiff(data, name):
             f"({deep_tiff.kind_of(data)}); save it as an RGB TIFF of 8 or 16 "
             "bits first"
         ) from error
+
+
+def _load_tiff(image, data):
+    """Loads it, or names its compression if that may be why it fails."""
+    try:
+        _load(image)
+    except OSError as error:
+        if name := deep_tiff.rare_compression(data):
+            raise UserError(
+                f"damaged, or compressed in a way that is not read ({name}); "
+                "save it uncompressed or with LZW first"
+            ) from error
+        raise
 
 
 def _loaded_jpeg(image, photo):
