@@ -284,6 +284,17 @@ def test_a_missing_end_marker_is_no_missing_picture():
         assert np.array_equal(photo.pixels.array(), expected)
         assert "end marker" in photo.notes[0]
         assert jpeg.trailer(data[:-2]) == (0, b"")
+    for options in ({}, {"subsampling": 0}):
+        data = file_of(image, "JPEG", progressive=True, **options)
+        photo = decode.read_photo(data[:-2])
+        expected = decode.read_photo(data).pixels.array()
+        assert np.array_equal(photo.pixels.array(), expected)
+        assert "end marker" in photo.notes[0]
+        last_scan = data.rindex(b"\xff\xda")
+        assert jpeg.has_all_scans(data)
+        assert not jpeg.has_all_scans(data[:last_scan])
+        with pytest.raises(UserError, match="damaged or cut short"):
+            decode.read_photo(data[:last_scan])
     for progressive in (False, True):
         data = file_of(image, "JPEG", progressive=progressive)
         for cut in range(len(data) // 5, len(data) * 49 // 50, 11):

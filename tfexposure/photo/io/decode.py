@@ -313,16 +313,27 @@ def _reaches_its_corner(data):
     """Whether a JPEG without end marker has its last block.
 
     Blocks that are missing are decoded as a flat grey of 128. Scans of
-    progressive ones each go over the whole picture, which tells nothing.
+    progressive ones each go over the whole picture: there the last bytes of
+    the last scan have to matter to the last block.
     """
     image = _open("jpeg", data + _END_MARKER)
-    if image.info.get("progressive") or image.mode not in ("L", "RGB"):
+    if image.mode not in ("L", "RGB"):
         return False
-    image.draft("L", image.size)  # Colours reach over blocks' borders.
+    progressive = image.info.get("progressive")
+    if not progressive:
+        image.draft("L", image.size)  # Colours reach over blocks' borders.
+    corner = _last_block(image)
+    if not progressive:
+        return corner.getextrema() != (128, 128)
+    before = _last_block(_open("jpeg", data[:-3] + _END_MARKER))
+    return jpeg.has_all_scans(data) and corner.tobytes() != before.tobytes()
+
+
+def _last_block(image):
     _load(image)
     width, height = image.size
     corner = ((width - 1) // 8 * 8, (height - 1) // 8 * 8, width, height)
-    return image.crop(corner).getextrema() != (128, 128)
+    return image.crop(corner)
 
 
 def _load(image):

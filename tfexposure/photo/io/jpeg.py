@@ -160,6 +160,28 @@ def end_of_picture(data, at=0):
     return at + 2 if data[at : at + 2] == b"\xff\xd9" else None
 
 
+def has_all_scans(data):
+    """Whether a progressive JPEG's scans give every coefficient every bit.
+
+    Reference: ITU-T T.81, annex G.
+    """
+    at, missing = 2, {}  # Component -> low bits that each coefficient lacks.
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xD9:
+        marker = data[at + 1]
+        (length,) = struct.unpack_from(">H", data, at + 2)
+        body = data[at + 4 : at + 2 + length]
+        at += 2 + length
+        if marker == 0xC2:
+            missing = {body[i]: [99] * 64 for i in range(6, len(body), 3)}
+        elif marker == 0xDA:
+            first, last, bits = body[-3:]
+            for component in body[1:-3:2]:
+                for coefficient in range(first, last + 1):
+                    missing[component][coefficient] = bits & 15
+            at = _end_of_scan(data, at)
+    return bool(missing) and not any(map(any, missing.values()))
+
+
 def _end_of_scan(data, at):
     """Offset of the first marker behind entropy-coded data."""
     while True:
