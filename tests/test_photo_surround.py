@@ -74,6 +74,9 @@ def test_what_is_none():
     # A sky blown out to its borders; white above and on the left.
     assert found(framed(dark(), 40, 0, 0, 0)) is None
     assert found(framed(dark(), 40, 0, 30, 0)) is None
+    sky = framed(dark(), 40, 0, 30, 30)
+    sky[45:, 25:40] = 255  # White on three sides, but no frame.
+    assert found(sky) is None
     # White that is not pure; one line of it.
     assert found(np.minimum(framed(dark()), 252)) is None
     assert found(framed(dark(), 1, 1, 1, 1)) is None
@@ -88,6 +91,8 @@ def test_what_is_none():
 
 def test_pages_and_cut_outs_are_no_frames():
     assert not found(page()).is_frame
+    assert not found(page()[:165]).is_frame  # Cut off below.
+    assert found(page()[20:177]) is None
     disc = np.full((200, 220, 3), 255, np.uint8)
     y, x = np.mgrid[:200, :220]
     disc[(y - 100) ** 2 + (x - 110) ** 2 < 70**2] = (90, 40, 60)

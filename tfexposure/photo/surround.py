@@ -60,15 +60,31 @@ def find_surround(pixels, colours):
     if not rows.any():
         return None  # White throughout.
     box = (*_span(rows), *_span(columns))
-    margins = (
-        (min(box[0], height - box[1]), height),
-        (min(box[2], width - box[3]), width),
-    )
-    wide = [n >= max(_LEAST, _LEAST_SHARE * size) for n, size in margins]
-    if not any(wide):
+    wide = [
+        margin >= max(_LEAST, _LEAST_SHARE * size)
+        for margin, size in (
+            (box[0], height), (height - box[1], height),
+            (box[2], width), (width - box[3], width),
+        )
+    ]  # fmt: skip
+    if not (all(wide[:2]) or all(wide[2:])):
         return None
-    is_frame = _is_photo(pixels.window(*box), box, pixels.shape)
-    return Surround(box, is_frame) if is_frame or all(wide) else None
+    part = pixels.window(*box)
+    pure, along = _look_at(part)
+    content = part.shape[0] * part.shape[1]
+    # A border of the picture itself says nothing.
+    margins = (box[0], height - box[1], box[2], width - box[3])
+    if pure < _MOST * content and all(
+        share >= _ALONG
+        for share, margin in zip(along, margins, strict=True)
+        if margin
+    ):
+        return Surround(box, True)
+    # A page may be cut off at one border.
+    white = 1 - (content - pure) / (height * width)
+    if all(wide) or (sum(wide) == 3 and white >= _MOST):
+        return Surround(box, False)
+    return None
 
 
 def _may_have_one(pixels):
@@ -95,8 +111,13 @@ def _span(flags):
     return int(places[0]), int(places[-1]) + 1
 
 
-def _is_photo(pixels, box, shape):
-    """Whether what lies in the box is a photo up to its borders."""
+def _look_at(pixels):
+    """What a photo in a frame shows.
+
+    Returns:
+        (number of pixels of pure white, shares of the upper, lower, left and
+        right border along which something else than white is near).
+    """
     height, width, _ = pixels.shape
     near = [
         min(_BLOCK, max(_LEAST, int(_NEAR * size))) for size in (height, width)
@@ -112,9 +133,4 @@ def _is_photo(pixels, box, shape):
         right[top:bottom] = dark[:, -near[1] :].any(1)
         above |= dark[: max(near[0] - top, 0)].any(0)
         below |= dark[max(height - near[0] - top, 0) :].any(0)
-    # A border of the picture itself says nothing.
-    sides = ((above, box[0]), (below, shape[0] - box[1]),
-             (left, box[2]), (right, shape[1] - box[3]))  # fmt: skip
-    return pure < _MOST * height * width and all(
-        side.mean() >= _ALONG for side, margin in sides if margin
-    )
+    return pure, [side.mean() for side in (above, below, left, right)]
