@@ -260,6 +260,17 @@ def test_compressions_that_few_programs_know_are_named():
             decode.read_photo(bytes(data))
 
 
+def test_what_pillow_logs_is_no_second_line(tmp_path):
+    path = tmp_path / "a.tif"
+    data = bytearray(file_of(Image.fromarray(smooth()), "TIFF"))
+    for at, tag, kind, _ in tiff.entries(data):
+        if tag == tiff.SAMPLES:
+            tiff.put(data, at, kind, 256)
+    path.write_bytes(data)
+    done = program("inspect", path)
+    assert done.returncode == 1 and done.stderr.count(b"\n") == 1
+
+
 def test_a_missing_plugin_is_said_of_the_file(monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     data = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)

@@ -275,7 +275,7 @@ def _open_tiff(data, name):
     except (SyntaxError, KeyError) as error:
         raise UserError(
             f"{name}: a TIFF of a kind that is not read "
-            f"({deep_tiff.kind_of(data)}); save it as an RGB TIFF of 8 or 16 "
+            f"({deep_tiff.kind_of(data)}); save it as a plain TIFF of 8 or 16 "
             "bits first"
         ) from error
 

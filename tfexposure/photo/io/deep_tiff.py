@@ -18,8 +18,9 @@ _SENSOR = {
     tiff.COMPRESSION: (34713, 32767, 65535, 32770),
 }
 _COLOURS = {
-    3: "a palette", 4: "a mask", 5: "inks", 8: "CIELAB", 9: "CIELAB (ICC)",
-    10: "CIELAB (ITU)", 32844: "light (LogL)", 32845: "light (LogLuv)",
+    0: "grey, 0 is white", 1: "grey", 2: "RGB", 3: "a palette", 4: "a mask",
+    5: "inks", 8: "CIELAB", 9: "CIELAB (ICC)", 10: "CIELAB (ITU)",
+    32844: "light (LogL)", 32845: "light (LogLuv)",
 }  # fmt: skip
 _COMPRESSIONS = {
     1: "uncompressed", 2: "fax", 3: "fax", 4: "fax", 5: "LZW",
