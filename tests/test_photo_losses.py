@@ -11,6 +11,7 @@ from photo_fakes import Gain
 from PIL import ExifTags, Image
 from test_photo_files import exif, file_of, jpeg_with_everything, smooth
 
+from tfexposure.errors import UserError
 from tfexposure.photo import batch
 from tfexposure.photo.correcting import Settings
 from tfexposure.photo.io import decode, encode, jpeg, png, tiff, xmp
@@ -155,6 +156,33 @@ def test_long_xmp_goes_on_in_segments_of_its_own(size):
     # The next change keeps it to the byte.
     again, _ = rewritten(buffer.getvalue())
     assert extended_xmp(again) == (pointer, packet)
+
+
+def deep_png():
+    buffer, pixels = io.BytesIO(), smooth().astype(np.uint16) * 257
+    png.write(buffer, pixels.shape, np.uint16, [(0, pixels)])
+    return buffer.getvalue()
+
+
+def test_a_png_may_be_damaged_beside_its_pixels():
+    image = Image.fromarray(smooth())
+    for data in (file_of(image, "PNG"), deep_png()):
+        title = png.text_chunk(b"Title", b"a title")
+        data = png.insert_chunks(data, [title, (b"gAMA", b"x")])
+        wrong = data.replace(b"a title", b"A title")
+        expected = decode.read_photo(wrong).pixels.array()
+        for broken in (wrong, data[:-12], wrong[:-3], wrong[:-20]):
+            if broken == wrong[:-20]:
+                with pytest.raises(UserError, match="damaged"):
+                    decode.read_photo(broken)
+                continue
+            photo, buffer = decode.read_photo(broken), io.BytesIO()
+            assert np.array_equal(photo.pixels.array(), expected)
+            encode.write_photo(photo, buffer)
+            assert ["damaged parts" in note for note in photo.notes] == [True]
+            again = decode.read_photo(buffer.getvalue())
+            assert np.array_equal(again.pixels.array(), expected)
+            assert b"A title" not in buffer.getvalue()
 
 
 def test_blocks_behind_a_damaged_segment_are_kept():

@@ -1,5 +1,6 @@
 """From a file to a `Photo`, for files that cannot be trusted."""
 
+import contextlib
 import importlib
 import io
 import os
@@ -101,7 +102,7 @@ def read_photo(source, limits=None, name=None):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            photo = _decode(data, kind, name, limits)
+            photo = _decode_or_mend(data, kind, name, limits)
             photo.path = path
             return photo
         except UserError as error:
@@ -167,6 +168,27 @@ def _check_size(name, width, height, limits):
             f"{name}: {width} x {height} pixels, more than the "
             f"{limits.pixels:,} allowed (--max_pixels)"
         )
+
+
+def _decode_or_mend(data, kind, name, limits):
+    """Decodes; a PNG of which only what lies beside pixels is damaged, too."""
+    try:
+        return _decode(data, kind, name, limits)
+    except (SyntaxError, ValueError, OSError):
+        if kind != "png":
+            raise
+        for alone in (False, True):
+            mended = png.without_damage(data, alone)
+            if mended is None:
+                break
+            with contextlib.suppress(SyntaxError, ValueError, OSError):
+                photo = _decode(mended, kind, name, limits)
+                photo.data = data
+                photo.losses.append(
+                    "damaged parts beside its pixels were not kept"
+                )
+                return photo
+        raise
 
 
 def _decode(data, kind, name, limits):
