@@ -265,7 +265,8 @@ def _why_unreadable(file):
         return reason
     except Exception as error:  # Pillow's plugins raise of every kind
         text = getattr(error, "message", None) or str(error)
-        return text.split("\n")[0].split("} ")[-1] or type(error).__name__
+        text = text.split("\n")[0].split("} ")[-1].split(" [Op:")[0]
+        return text or type(error).__name__
 
 
 def _decode(contents):
