@@ -1,6 +1,7 @@
 # make demo   the whole product once, on the sample photos
 # make test   all tests
 # make lint   ruff and mypy, as CI runs them
+# make fuzz   10,000 broken photos, at most 20 minutes; make test has a sample
 # make test-beam  the tests of curation on Apache Beam
 #
 # Each sets up what it needs in .venv; running it again is quick and safe.
@@ -22,7 +23,7 @@ JAX_TESTS := baselines camera classifiers discriminator exposure generator \
   imaging layer_configs layers losses metrics blind \
   blind_camera_statistics perceptual weights
 
-.PHONY: demo test test-beam lint format install clean
+.PHONY: demo test fuzz test-beam lint format install clean
 
 demo: $(VENV)/.installed
 	@TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python examples/demo.py --output=$(DEMO)
@@ -34,6 +35,9 @@ test: $(VENV)/.installed
 	  $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile \
 	  $(JAX_TESTS:%=tests/test_%.py)
 	@echo "All tests passed."
+
+fuzz: $(VENV)/.installed
+	@$(BIN)/python tests/photo_fuzz.py --count=$(or $(COUNT),10000) 2>/dev/null
 
 # Apache Beam's pins clash with ours, so it has an environment of its own.
 test-beam:

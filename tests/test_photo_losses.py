@@ -1,7 +1,9 @@
 """Every loss has a note, every note is true, nothing speaks of what is gone."""
 
+import hashlib
 import io
 import struct
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from photo_fakes import Gain
 from PIL import ExifTags, Image
 from test_photo_files import exif, file_of, jpeg_with_everything, smooth
 
+from tfexposure.errors import UserError
 from tfexposure.photo import batch
 from tfexposure.photo.correcting import Settings
 from tfexposure.photo.io import decode, encode, jpeg, png, tiff, xmp
@@ -102,15 +105,110 @@ def test_the_end_of_a_picture_is_found():
         assert jpeg.end_of_picture(data[:-2]) is None
 
 
-@pytest.mark.parametrize("what", ["xmp", "exif"])
-def test_too_much_for_a_jpeg_costs_no_picture(what):
+def test_exif_too_long_for_a_jpeg_costs_no_picture():
     photo = decode.read_photo(file_of(Image.fromarray(smooth()), "PNG"))
-    setattr(photo, what, b"II*\0\x08\0\0\0" + bytes(80000))
+    photo.exif = b"II*\0\x08\0\0\0" + bytes(80000)
     buffer = io.BytesIO()
     encode.write_photo(photo, buffer, kind="jpeg")
-    again = decode.read_photo(buffer.getvalue())
-    assert getattr(again, what) is None
-    assert photo.notes == [f"its {what.upper()} is too long for JPEG; not kept"]
+    assert decode.read_photo(buffer.getvalue()).exif is None
+    assert photo.notes == ["its EXIF is too long for JPEG; not kept"]
+
+
+def on_its_side():
+    block = Image.Exif()
+    block[ExifTags.Base.Orientation] = 6
+    return block.tobytes()
+
+
+def extended_xmp(data):
+    """(what the packet points to, the extended packet), put together."""
+    pieces, whole = {}, 0
+    name = b"http://ns.adobe.com/xmp/extension/\0"
+    for _, body in jpeg.read_segments(data):
+        if body.startswith(name):
+            digest = body[len(name) : len(name) + 32]
+            whole, start = struct.unpack_from(">II", body, len(name) + 32)
+            pieces[start] = body[len(name) + 40 :]
+    packet = b"".join(pieces[start] for start in sorted(pieces))
+    assert len(packet) == whole
+    assert hashlib.md5(packet).hexdigest().upper().encode() == digest
+    pointer = decode.read_photo(data).xmp
+    assert b'xmpNote:HasExtendedXMP="%b"' % digest in pointer
+    return pointer, packet
+
+
+@pytest.mark.parametrize("size", [65_600, 130_800, 200_001])
+def test_long_xmp_goes_on_in_segments_of_its_own(size):
+    photo = decode.read_photo(file_of(Image.fromarray(smooth()), "PNG"))
+    body = OPEN + b'tiff:Orientation="1">' + bytes(size).replace(b"\0", b"x")
+    photo.xmp = b"<?xpacket begin='' id='W5M0'?>\n" + body + CLOSE
+    photo.xmp += b" " * 99 + b"\n<?xpacket end='w'?>"
+    photo.exif, photo.orientation = on_its_side()[6:], 6
+    buffer = io.BytesIO()
+    encode.write_photo(photo, buffer, kind="jpeg")
+    assert not photo.notes
+    pointer, packet = extended_xmp(buffer.getvalue())
+    assert (
+        packet == body.replace(b'Orientation="1"', b'Orientation="6"') + CLOSE
+    )
+    assert len(ElementTree.fromstring(pointer)) == 1
+    assert b'tiff:Orientation="6"' in pointer
+    # The next change keeps it to the byte.
+    again, _ = rewritten(buffer.getvalue())
+    assert extended_xmp(again) == (pointer, packet)
+
+
+def deep_png():
+    buffer, pixels = io.BytesIO(), smooth().astype(np.uint16) * 257
+    png.write(buffer, pixels.shape, np.uint16, [(0, pixels)])
+    return buffer.getvalue()
+
+
+def test_a_png_may_be_damaged_beside_its_pixels():
+    image = Image.fromarray(smooth())
+    for data in (file_of(image, "PNG"), deep_png()):
+        title = png.text_chunk(b"Title", b"a title")
+        data = png.insert_chunks(data, [title, (b"gAMA", b"x")])
+        wrong = data.replace(b"a title", b"A title")
+        expected = decode.read_photo(wrong).pixels.array()
+        for broken in (wrong, data[:-12], wrong[:-3], wrong[:-20]):
+            if broken == wrong[:-20]:
+                with pytest.raises(UserError, match="damaged"):
+                    decode.read_photo(broken)
+                continue
+            photo, buffer = decode.read_photo(broken), io.BytesIO()
+            assert np.array_equal(photo.pixels.array(), expected)
+            encode.write_photo(photo, buffer)
+            assert ["damaged parts" in note for note in photo.notes] == [True]
+            again = decode.read_photo(buffer.getvalue())
+            assert np.array_equal(again.pixels.array(), expected)
+            assert b"A title" not in buffer.getvalue()
+
+
+def test_blocks_behind_a_damaged_segment_are_kept():
+    """Else a picture would lie on its side, without a word."""
+    data = jpeg_of(MOTION + CLOSE, exif=on_its_side(), icc_profile=b"\0" * 200)
+    assert data[2:4] == b"\xff\xe0"
+    empty = data[:4] + bytes(2) + data[6:]
+    junk = data[:20] + b"\0junk" + data[20:]
+    for broken in (empty, junk):
+        photo, buffer = decode.read_photo(broken), io.BytesIO()
+        encode.write_photo(photo, buffer)
+        assert any("segment is damaged" in note for note in photo.notes)
+        again = decode.read_photo(buffer.getvalue())
+        assert again.orientation == photo.orientation == 6
+        assert again.exif == photo.exif and again.pixels.shape == (36, 24, 3)
+
+
+def test_exif_broken_behind_its_orientation_hinders_no_format():
+    block = b"II*\0\x08\0\0\0\x09\0" + struct.pack("<HHIHH", 274, 3, 1, 6, 0)
+    data = jpeg_of(exif=b"Exif\0\0" + block)
+    for kind in ("jpeg", "png", "tiff", "webp", "avif", "bmp"):
+        photo, buffer = decode.read_photo(data), io.BytesIO()
+        assert photo.orientation == 6
+        encode.write_photo(photo, buffer, kind=kind)
+        again = decode.read_photo(buffer.getvalue())
+        assert again.pixels.shape == (36, 24, 3), kind
 
 
 def test_the_extended_part_of_xmp_is_kept_or_noted():

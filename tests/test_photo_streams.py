@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from test_photo_files import file_of, smooth
 from tfexposure.errors import UserError
 from tfexposure.photo import jobs
 from tfexposure.photo.batch import Output
-from tfexposure.photo.io import decode, jpeg
+from tfexposure.photo.io import decode, jpeg, tiff
 from tfexposure.photo.results import FAILED, SKIPPED
 
 NAMES = [b"caf\xe9.png", "写".encode() * 82 + b".png", b"a\nb.png"]
@@ -176,6 +177,107 @@ def test_intact_files_of_kinds_not_read_are_named(tmp_path, name, data, reason):
     assert b"suffix" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "name, data, reason",
+    [
+        ("a.jpg", b"GIF89a" + bytes(40), "GIF is not read"),
+        ("a.jpg", b"<?xml version='1.0'?>\n<svg xmlns=''/>", "drawings"),
+        ("a.jpg", b"%!PS-Adobe-3.0 EPSF-3.0", "drawings"),
+        ("a.jpg", b"\n<!DOCTYPE HTML><title>404</title>", "a page of the web"),
+        ("a.jpg", b"version https://git-lfs.github.com/spec/v1", "a pointer"),
+        ("a.jpg", bytes(5000), "begins with zeros"),
+        ("._a.jpg", b"\0\x05\x16\x07\0\2\0\0", "what macOS keeps"),
+        ("a.jpg", b"PK\3\4" + bytes(40), "an archive"),
+        ("a.mkv", b"\x1aE\xdf\xa3" + bytes(40), "videos are not read"),
+        ("a.jpg", b"RIFF\0\0\0\0AVI LIST", "videos are not read"),
+        ("a.mov", b"\0\0\0\x14ftypqt  \0\0\0\0qt  ", "videos are not read"),
+        ("a.jpg", b"\0\0\0\x18ftyp3gp5" + bytes(40), "videos are not read"),
+        ("a.cr2", b"II*\0\x10\0\0\0CR\2\0" + bytes(60), "camera raw"),
+        ("a.tif", b"II*\0\x10\0\0\0CR\2\0" + bytes(60), "camera raw"),
+        ("a.jpg", b"FUJIFILMCCD-RAW 0201", "camera raw"),
+        ("a.crw", b"II\x1a\0\0\0HEAPCCDR", "camera raw"),
+        ("a", bytes(128) + b"DICM", "medical and scientific"),
+        ("a.png", b"\x89PNG\r\n\x1a\n\0\0\0\4CgBI" + bytes(40), "PNG as Xcode"),
+        ("a.tga", b"\0\0\2" + b"\1" * 40, "not a format of photos"),
+    ],
+)
+def test_other_kinds_are_told_by_content_whatever_the_name(name, data, reason):
+    with pytest.raises(UserError, match=f"^{re.escape(name)}: {reason}"):
+        decode.read_photo(data, name=name)
+
+
+def raw_tiff(tags, below, order="<"):
+    """A TIFF of some tags, with directories below the first one."""
+
+    def directory(tags):
+        entries = [
+            struct.pack(order + "HHII", tag, 4, 1, value)
+            for tag, value in sorted(tags.items())
+        ]
+        head = struct.pack(order + "H", len(entries))
+        return head + b"".join(entries) + bytes(4)
+
+    tags = {256: 8, 257: 8, 258: 8, 259: 1, 262: 2, **tags}
+    if below:
+        tags[330] = 8 + len(directory({**tags, 330: 0}))
+    head = {"<": b"II*\0", ">": b"MM\0*"}[order]
+    head += struct.pack(order + "I", 8)
+    return head + directory(tags) + (directory(below) if below else b"")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    "tags, below",
+    [
+        ({254: 1}, {259: 34713, 262: 32803}),  # NEF
+        ({254: 1, 259: 6}, {259: 32767}),  # ARW
+        ({}, {262: 34892}),  # DNG's linear kind
+        ({262: 32803}, {}),
+        ({50706: 1}, {}),
+    ],
+)
+def test_camera_raw_is_known_by_its_directories(tags, below, order):
+    with pytest.raises(UserError, match="a.tif: camera raw"):
+        decode.read_photo(raw_tiff(tags, below, order), name="a.tif")
+    named = raw_tiff(tags, below, order)
+    with pytest.raises(UserError, match="a.nef: camera raw"):
+        decode.read_photo(named, name="a.nef")
+
+
+def test_a_photo_named_as_camera_raw_is_told_by_its_content():
+    data = file_of(Image.fromarray(smooth()), "JPEG")
+    with pytest.raises(UserError, match="content is JPEG; rename it to .jpg"):
+        decode.read_photo(data, name="a.dng")
+
+
+def test_compressions_that_few_programs_know_are_named():
+    data = bytearray(file_of(Image.fromarray(smooth()), "TIFF"))
+    for number, name in ((34925, "LZMA"), (34712, "JPEG 2000"), (6, "old")):
+        for at, tag, kind, _ in tiff.entries(data):
+            if tag == tiff.COMPRESSION:
+                tiff.put(data, at, kind, number)
+        with pytest.raises(UserError, match=f"not read .*{name}.*; save it"):
+            decode.read_photo(bytes(data))
+
+
+def test_what_pillow_logs_is_no_second_line(tmp_path):
+    path = tmp_path / "a.tif"
+    data = bytearray(file_of(Image.fromarray(smooth()), "TIFF"))
+    for at, tag, kind, _ in tiff.entries(data):
+        if tag == tiff.SAMPLES:
+            tiff.put(data, at, kind, 256)
+    path.write_bytes(data)
+    done = program("inspect", path)
+    assert done.returncode == 1 and done.stderr.count(b"\n") == 1
+
+
+def test_a_missing_plugin_is_said_of_the_file(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    data = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
+    with pytest.raises(UserError, match="^a.heic: .*pip install"):
+        decode.read_photo(data, name="a.heic")
+
+
 def test_a_photo_without_suffix_keeps_its_format(tmp_path):
     path = tmp_path / "IMG_0001"
     path.write_bytes(file_of(Image.fromarray(smooth()), "PNG"))
@@ -193,6 +295,17 @@ def test_a_missing_end_marker_is_no_missing_picture():
         assert np.array_equal(photo.pixels.array(), expected)
         assert "end marker" in photo.notes[0]
         assert jpeg.trailer(data[:-2]) == (0, b"")
+    for options in ({}, {"subsampling": 0}):
+        data = file_of(image, "JPEG", progressive=True, **options)
+        photo = decode.read_photo(data[:-2])
+        expected = decode.read_photo(data).pixels.array()
+        assert np.array_equal(photo.pixels.array(), expected)
+        assert "end marker" in photo.notes[0]
+        last_scan = data.rindex(b"\xff\xda")
+        assert jpeg.has_all_scans(data)
+        assert not jpeg.has_all_scans(data[:last_scan])
+        with pytest.raises(UserError, match="damaged or cut short"):
+            decode.read_photo(data[:last_scan])
     for progressive in (False, True):
         data = file_of(image, "JPEG", progressive=progressive)
         for cut in range(len(data) // 5, len(data) * 49 // 50, 11):

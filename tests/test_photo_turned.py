@@ -86,8 +86,7 @@ def test_exif_and_xmp_agree_whatever_is_written(kind, target, turned):
     if target == "heic":
         pytest.importorskip("pillow_heif", reason="extra heic")
     cases = [(turned, turned), (turned, 1), (turned, 8)]
-    if kind != "tiff":
-        cases += [(None, turned), (0, turned)]
+    cases += [(None, turned), (0, turned)]
     for in_exif, in_xmp in cases:
         for element in (False, True):
             data = source(kind, in_exif, in_xmp, turned, element)
@@ -168,3 +167,22 @@ def test_packets_that_say_nothing_are_left_as_they_are():
     packet = b"<x:xmpmeta>no turn</x:xmpmeta>"
     assert orientation.of_xmp(packet) is orientation.of_xmp(None) is None
     assert orientation.in_xmp(packet, 3) == packet
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_a_deep_tiff_may_be_turned_by_xmp_alone(big):
+    tifffile = pytest.importorskip("tifffile", reason="writes 16 bits")
+    pixels = np.rint(upright() * 65535).astype(np.uint16)
+    back = orientation.orient(pixels, orientation.inverse(6))
+    buffer, packet = io.BytesIO(), xmp(6)
+    tifffile.imwrite(
+        buffer,
+        np.ascontiguousarray(back),
+        photometric="rgb",
+        metadata=None,
+        bigtiff=big,
+        extratags=[(700, 1, len(packet), packet, True)],
+    )
+    photo = decode.read_photo(buffer.getvalue())
+    assert np.array_equal(photo.pixels.array(), pixels)
+    assert looks_upright(rewritten(buffer.getvalue(), "jpeg"))

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import logging
 import os
 import sys
 
@@ -104,8 +105,9 @@ def _silence_libraries():
     """Keeps what C libraries print off the terminal; Python still has it.
 
     libtiff and TensorFlow write to the standard error's descriptor past
-    Python; a broken photo is to be one line.
+    Python; a broken photo is to be one line. Pillow logs what it raises, too.
     """
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
     sys.stderr = os.fdopen(
         os.dup(2), "w", buffering=1, errors="backslashreplace"
     )

@@ -10,6 +10,18 @@ class UserError(Exception):
     """
 
 
+class UnreadablePhotos(UserError):
+    """Photos of a run have become unreadable since it began.
+
+    Attributes:
+        reasons: dict from their paths to what is wrong with them.
+    """
+
+    def __init__(self, message, reasons):
+        super().__init__(message)
+        self.reasons = reasons
+
+
 class UsageError(ValueError):
     """An argument out of range; programs call it wrong usage."""
 

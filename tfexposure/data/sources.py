@@ -4,6 +4,7 @@ Every kind offers the same: `source`, `count`, `fingerprint()`, `encoded()` and
 `names()`. `open_photos` picks the kind.
 """
 
+import bisect
 import hashlib
 import io
 import os
@@ -26,7 +27,14 @@ from tfexposure.storage import list_photos, shown
 _NAMED = 20
 
 
-def open_photos(source, split="train", max_unreadable=10, cache="none"):
+def open_photos(
+    source,
+    split="train",
+    max_unreadable=10,
+    cache="none",
+    gone_bad=None,
+    trusted=True,
+):
     """Opens a source of photos.
 
     Args:
@@ -35,6 +43,9 @@ def open_photos(source, split="train", max_unreadable=10, cache="none"):
         split: str, of a TFDS source.
         max_unreadable: int, more unreadable photos than this are an error.
         cache: "memory" to read every file only once, or "none".
+        gone_bad: dict from paths of a manifest's photos that are known to be
+            unreadable to the reason.
+        trusted: bool, whether a manifest's JPEGs and PNGs are taken for good.
 
     Returns:
         `FilePhotos`, `RecordPhotos` or `TfdsPhotos`.
@@ -53,7 +64,7 @@ def open_photos(source, split="train", max_unreadable=10, cache="none"):
         return TfdsPhotos.open(source, split)
     if source.startswith(RECORDS_PREFIX):
         return RecordPhotos.open(source)
-    return FilePhotos.open(source, max_unreadable, cache)
+    return FilePhotos.open(source, max_unreadable, cache, gone_bad, trusted)
 
 
 class FilePhotos:
@@ -73,12 +84,20 @@ class FilePhotos:
         self._kept = None
 
     @classmethod
-    def open(cls, source, max_unreadable=10, cache="none"):
+    def open(
+        cls,
+        source,
+        max_unreadable=10,
+        cache="none",
+        gone_bad=None,
+        trusted=True,
+    ):
         """Lists the readable photos of a folder or manifest, sorted by path.
 
-        A manifest's verdicts are trusted: only photos it says to keep are
-        listed, and of these only those decoded that are neither JPEG nor
-        PNG. In a folder every photo is decoded once, in parallel.
+        Of a manifest only photos it says to keep are listed, and if it is
+        trusted, only those decoded that are neither JPEG nor PNG. In place of
+        one that has gone bad since stands the next one, so that all others
+        keep theirs. In a folder every photo is decoded once, in parallel.
 
         Raises:
             UserError: as for `open_photos`.
@@ -86,10 +105,11 @@ class FilePhotos:
         path = Path(source)
         if path.is_file():
             kept = [str(file) for _, file in kept_photos(path)]
-            files = _readable(kept, max_unreadable, trusted=True)
+            files = _readable(kept, max_unreadable, trusted, gone_bad)
+            files = _with_stand_ins(sorted(files), gone_bad)
         elif path.is_dir():
             found = [str(path / name) for name in list_photos(path)]
-            files = _readable(found, max_unreadable)
+            files = sorted(_readable(found, max_unreadable))
         else:
             raise UserError(
                 f"data source {source!r} is neither a folder, a manifest, "
@@ -97,7 +117,7 @@ class FilePhotos:
             )
         if not files:
             raise UserError(f"{source} holds no photo to train on")
-        return cls(source, sorted(files), cache)
+        return cls(source, files, cache)
 
     @property
     def count(self):
@@ -195,8 +215,11 @@ def unreadable(files, trusted=False):
     return {file: why for file, why in zip(files, reasons, strict=True) if why}
 
 
-def _readable(files, limit, trusted=False):
-    bad = unreadable(files, trusted)
+def _readable(files, limit, trusted=False, gone_bad=None):
+    """Those that can be read, and those known to have gone bad."""
+    gone_bad = gone_bad or {}
+    bad = {file: gone_bad[file] for file in files if file in gone_bad}
+    bad |= unreadable([file for file in files if file not in bad], trusted)
     for file, why in bad.items():
         logging.warning("skipped, unreadable: %s: %s", shown(file), why)
     if len(bad) > limit:
@@ -209,7 +232,18 @@ def _readable(files, limit, trusted=False):
         logging.warning(
             "%d of %d photos are unreadable and skipped", len(bad), len(files)
         )
-    return [file for file in files if file not in bad]
+    return [file for file in files if file in gone_bad or file not in bad]
+
+
+def _with_stand_ins(files, gone_bad):
+    """The files with the next good one in place of each bad one."""
+    if not gone_bad:
+        return files
+    good = [file for file in files if file not in gone_bad]
+    if not good:
+        return []
+    places = (bisect.bisect_left(good, file) for file in files)
+    return [good[place % len(good)] for place in places]
 
 
 def _why_unsure(file):
@@ -231,7 +265,8 @@ def _why_unreadable(file):
         return reason
     except Exception as error:  # Pillow's plugins raise of every kind
         text = getattr(error, "message", None) or str(error)
-        return text.split("\n")[0].split("} ")[-1] or type(error).__name__
+        text = text.split("\n")[0].split("} ")[-1].split(" [Op:")[0]
+        return text or type(error).__name__
 
 
 def _decode(contents):

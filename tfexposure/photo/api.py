@@ -92,7 +92,7 @@ def inspect(photo):
 def inspect_photo(photo):
     """Inspects a decoded `Photo`."""
     space = colour.colour_of(photo.icc, photo.notes, photo.colours)
-    return inspection.inspect_pixels(photo.pixels, photo.colours, space)
+    return inspection.inspect_photo(photo.pixels, photo.colours, space)[0]
 
 
 def _correct_file(path, output, model, settings):

@@ -14,7 +14,8 @@ from tfexposure.photo.io.photo import Limits
 _EPILOG = """\
 verdicts: "well exposed": nothing to do; "recoverable by
 gain": too bright, hardly clipped; "needs invention": clipped regions have to
-be made up. The shift is a guess from the photo's look: docs/correct.md.
+be made up; "a page or cut-out on white": not overexposed. The shift is
+a guess from the photo's look: docs/correct.md.
 """
 
 

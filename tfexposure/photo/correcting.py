@@ -89,7 +89,10 @@ class Correction:
 
 
 def correct_photo(photo, model, settings, *, want_mask=False, progress=None):
-    """Corrects one photo.
+    """Corrects one photo; a frame of pure white around it stays as it is.
+
+    A page, a chart or a cut-out on white is left alone, unless the settings
+    force an answer or say the stops.
 
     Args:
         photo: a `Photo`; left as it is.
@@ -105,10 +108,22 @@ def correct_photo(photo, model, settings, *, want_mask=False, progress=None):
         UserError: if the network's answer is not finite.
     """
     space = colour.colour_of(photo.icc, photo.notes, photo.colours)
-    before = inspection.inspect_pixels(photo.pixels, photo.colours, space)
+    before, around = inspection.inspect_photo(
+        photo.pixels, photo.colours, space
+    )
+    whole, framed = photo, around and around.is_frame
+    if framed:
+        pixels = photo.pixels.window(*around.box)
+        photo = dataclasses.replace(photo, pixels=pixels)
     work = _Work(photo, space, settings, want_mask)
     answer = None
-    if settings.strength > 0:
+    told = settings.force or settings.stops is not None
+    if before.verdict == inspection.ON_WHITE and not told:
+        photo.notes.append(
+            "pure white up to its borders: taken for a page or a cut-out, not "
+            "for overexposed"
+        )
+    elif settings.strength > 0:
         if not hasattr(model, "restore"):
             model = model()
         answer = _choose_answer(work, model, before)
@@ -119,10 +134,23 @@ def correct_photo(photo, model, settings, *, want_mask=False, progress=None):
     else:
         if progress:
             progress(1.0)
-        mask = _no_mask(photo.pixels.shape) if want_mask else None
-        return Correction(photo.pixels, False, mask, before, before)
+        mask = _no_mask(whole.pixels.shape) if want_mask else None
+        return Correction(whole.pixels, False, mask, before, before)
     after = inspection.inspect_pixels(work.pixels, photo.colours, space)
-    return Correction(work.pixels, True, work.invented, before, after)
+    found = Correction(work.pixels, True, work.invented, before, after)
+    return _framed(found, whole, around.box) if framed else found
+
+
+def _framed(found, photo, box):
+    """The correction of a part of a photo as one of the whole."""
+    photo.notes.append("the white frame around it was left as it is")
+    top, _, left, _ = box
+    pixels = photo.pixels.with_window(top, left, found.pixels)
+    invented = found.invented
+    if invented is not None:
+        mask = _no_mask(photo.pixels.shape)
+        invented = mask.with_window(top, left, invented)
+    return dataclasses.replace(found, pixels=pixels, invented=invented)
 
 
 def _choose_answer(work, model, before):

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from tfexposure.photo import surround
 from tfexposure.photo.io import colour
 
 # A channel from here on is called clipped: JPEG ripples keep white regions
@@ -14,6 +15,7 @@ CLIPPED = _CLIPPED_LEVEL / 255
 WELL_EXPOSED = "well exposed"
 GAIN = "recoverable by gain"
 INVENTION = "needs invention"
+ON_WHITE = "a page or cut-out on white"
 
 # Below this many stops of overexposure nothing is worth changing.
 MIN_STOPS = 0.5
@@ -35,7 +37,7 @@ class Inspection:
         clipped_channels: the same of each channel, R, G, B or grey.
         stops: estimated overexposure, in stops; 0 for none.
         tau: the same as a fraction of full light that became white, 2^-stops.
-        verdict: `WELL_EXPOSED`, `GAIN` or `INVENTION`.
+        verdict: `WELL_EXPOSED`, `GAIN`, `INVENTION` or `ON_WHITE`.
         histogram: int (colours, 256), levels of the photo's own channels.
     """
 
@@ -45,6 +47,27 @@ class Inspection:
     tau: float
     verdict: str
     histogram: np.ndarray = dataclasses.field(repr=False, compare=False)
+
+
+def inspect_photo(pixels, colours, space):
+    """Inspects a picture without what was drawn around it.
+
+    Args:
+        pixels: `PixelBuffer`.
+        colours: as in `inspect_pixels`.
+        space: as in `inspect_pixels`.
+
+    Returns:
+        (`Inspection`, `surround.Surround` or `None`). A photo in a frame is
+        inspected alone; a page or cut-out counts as not overexposed.
+    """
+    around = surround.find_surround(pixels, colours)
+    if around and around.is_frame:
+        pixels = pixels.window(*around.box)
+    found = inspect_pixels(pixels, colours, space)
+    if around and not around.is_frame:
+        found = dataclasses.replace(found, stops=0.0, tau=1.0, verdict=ON_WHITE)
+    return found, around
 
 
 def inspect_pixels(rows, colours, space):

@@ -1,5 +1,6 @@
 """The training loop: any task, any backend."""
 
+import contextlib
 import dataclasses
 import errno
 import itertools
@@ -7,11 +8,13 @@ import json
 import os
 import time
 
+from absl import logging
+
 from tfexposure.config import RunDir
 from tfexposure.data import packed
 from tfexposure.data.packed import ArrayPhotos, Batches
-from tfexposure.errors import Interrupted, UserError
-from tfexposure.storage import write_atomically
+from tfexposure.errors import Interrupted, UnreadablePhotos, UserError
+from tfexposure.storage import shown, write_atomically
 from tfexposure.training import validation
 from tfexposure.training.checkpoints import Checkpoints
 from tfexposure.training.monitor import Monitor
@@ -21,6 +24,7 @@ from tfexposure.training.stopping import Budget, Signals
 from tfexposure.training.validation import Validation
 
 BAD_BATCHES = "bad_batches.json"
+UNREADABLE = "unreadable.json"
 # As many as a batch of the validation: one shape less to compile.
 _GRID_PHOTOS = 8
 # Why a disk takes no more, in the words that h5py and TensorFlow keep.
@@ -48,7 +52,11 @@ def train(config, run_dir, backend):
         Interrupted: after SIGTERM or SIGINT; the state was saved.
     """
     try:
-        return _train(config, RunDir(run_dir), backend)
+        while True:
+            try:
+                return _train(config, RunDir(run_dir), backend)
+            except UnreadablePhotos as error:
+                _leave_out(error.reasons, config, RunDir(run_dir))
     except (OSError, *backend.errors) as error:
         reason = next((why for why in _FULL if why in str(error)), None)
         if not reason:
@@ -61,6 +69,45 @@ def train(config, run_dir, backend):
         backend.close()
 
 
+def _leave_out(reasons, config, run_dir):
+    """Notes photos that went bad, for this run's next starts.
+
+    The step that met one may be half done, hence it is not simply repeated.
+
+    Raises:
+        UserError: if they are too many by now.
+    """
+    reasons = _gone_bad(run_dir) | reasons
+    limit = config.data.max_unreadable
+    named = "\n".join(f"{shown(f)}: {why}" for f, why in reasons.items())
+    if len(reasons) > limit:
+        raise UserError(
+            f"{len(reasons)} photos have become unreadable, more than "
+            f"data.max_unreadable={limit}:\n{named}"
+        )
+    path = run_dir.path / UNREADABLE
+    write_atomically(path, json.dumps(reasons, indent=2) + "\n")
+    logging.warning(
+        "photos have become unreadable and are left out; the run goes on from "
+        "its newest checkpoint. Without %s they are tried again:\n%s",
+        path,
+        named,
+    )
+
+
+def _gone_bad(run_dir):
+    """Returns what `_leave_out` noted."""
+    try:
+        text = (run_dir.path / UNREADABLE).read_text(encoding="utf-8")
+        return dict(json.loads(text))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise UserError(
+            f"{run_dir.path / UNREADABLE} is damaged: {error}; remove it"
+        ) from error
+
+
 def _train(config, run_dir, backend):
     train = config.train
     budget = Budget(train.minutes)
@@ -68,7 +115,7 @@ def _train(config, run_dir, backend):
     _check(config, backend)
     with backend.scope():
         state = create_state(config, backend.shares)
-    photos = _open_photos(config, backend, state.task)
+    photos = _open_photos(config, backend, state.task, run_dir)
     valid, valid_data = _open_validation(config, backend, state.task)
     if backend.chief:
         run_dir.write_config(config)
@@ -93,12 +140,12 @@ def _train(config, run_dir, backend):
     monitor = Monitor(run_dir, config, start, backend)
     run = _Run(config, run_dir, backend, state, photos, checkpoints, monitor)
     run.validation = valid
-    if start < train.steps:
-        step_function = backend.make_step(config, state)
-        batches = backend.batches(photos, config, state.task, start)
-        with Signals() as signals:
-            run.go_on(step_function, batches, start, signals, budget)
-    monitor.close()
+    with contextlib.closing(monitor):
+        if start < train.steps:
+            step_function = backend.make_step(config, state)
+            batches = backend.batches(photos, config, state.task, start)
+            with Signals() as signals:
+                run.go_on(step_function, batches, start, signals, budget)
     return state
 
 
@@ -120,18 +167,15 @@ class _Run:
 
     def go_on(self, step_function, batches, step, signals, budget):
         train, backend = self.config.train, self.backend
-        grid = self._grid()
+        with self._explained(0, _GRID_PHOTOS):
+            grid = self._grid()
         first = True
         wanted = train.decay_steps == -1 and not step
         pace = _Pace(budget) if wanted else None
         while step < train.steps:
             began = time.monotonic()
-            try:
+            with self._explained(step, step + train.steps_per_call + 16):
                 results = step_function(batches)
-            except backend.errors as error:
-                names = self._names(step, step + train.steps_per_call + 16)
-                backend.explain(error, self.photos, lambda n=names: n)
-                raise
             before, step = step, step + train.steps_per_call
             stopped = backend.any(signals.received is not None)
             spent = budget.minutes and backend.any(budget.spent())
@@ -189,6 +233,17 @@ class _Run:
                     f"{train.minutes:g} minutes are over: stopped at", step
                 )
                 return
+
+    @contextlib.contextmanager
+    def _explained(self, first, last):
+        """Has the backend explain errors where photos of steps are read."""
+        try:
+            yield
+        except self.backend.errors as error:
+            self.backend.explain(
+                error, self.photos, lambda: self._names(first, last)
+            )
+            raise
 
     def _decay_over(self, steps, step_function):
         self.backend.publish(step_function)
@@ -291,7 +346,7 @@ def _in_memory(config, backend, source):
     )
 
 
-def _open_photos(config, backend, task):
+def _open_photos(config, backend, task, run_dir):
     data = config.data
     if _in_memory(config, backend, data.source):
         return ArrayPhotos.open(
@@ -299,7 +354,13 @@ def _open_photos(config, backend, task):
         )
     from tfexposure.data.sources import open_photos
 
-    return open_photos(data.source, data.split, data.max_unreadable, data.cache)
+    return open_photos(
+        data.source,
+        data.split,
+        data.max_unreadable,
+        data.cache,
+        _gone_bad(run_dir),
+    )
 
 
 def _open_validation(config, backend, task):
@@ -320,7 +381,10 @@ def _open_validation(config, backend, task):
         else:
             from tfexposure.data.sources import open_photos
 
-            photos = open_photos(source, data.split, data.max_unreadable)
+            # All are read at once: none is met unready later.
+            photos = open_photos(
+                source, data.split, data.max_unreadable, trusted=False
+            )
         stream = _pairs(photos, config, backend, task)
         # Seed 0 whatever the run's: runs are compared on the same crops.
         sets = validation.crop_sets(lambda size: stream(size, 0), photos)

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfexposure.data.packed import ArrayPhotos, Batches
 from tfexposure.data.pipeline import training_stream
 from tfexposure.data.sources import FilePhotos, unreadable
-from tfexposure.errors import UserError
+from tfexposure.errors import UnreadablePhotos, UserError
 from tfexposure.layers import update_spectral_norms
 from tfexposure.storage import shown
 from tfexposure.training.optimizers import learning_rate
@@ -135,6 +135,9 @@ class TensorFlowBackend:
     def explain(self, error, photos, names):
         """Raises a UserError if something outside made a step fail.
 
+        Where photos of a folder or manifest did, and this is the only worker,
+        it is an `UnreadablePhotos` that names all that there are now.
+
         Args:
             error: one of `errors`.
             photos: the training photos.
@@ -149,12 +152,15 @@ class TensorFlowBackend:
                 "from its newest checkpoint."
             ) from error
         if isinstance(photos, FilePhotos) and (bad := unreadable(names())):
+            if not self.several_workers:  # All at once: each costs a restart.
+                bad = unreadable(sorted(set(photos.files)))
             named = "\n".join(
                 f"{shown(file)}: {why}" for file, why in bad.items()
             )
-            raise UserError(f"photos have become unreadable:\n{named}") from (
-                error
-            )
+            message = f"photos have become unreadable:\n{named}"
+            if self.several_workers:
+                raise UserError(message) from error
+            raise UnreadablePhotos(message, bad) from error
 
     def writer(self, run_dir, config, step):
         """Returns the TensorBoard writer of a run."""

@@ -1,5 +1,6 @@
 """From a file to a `Photo`, for files that cannot be trusted."""
 
+import contextlib
 import importlib
 import io
 import os
@@ -43,8 +44,14 @@ _END_MARKER = b"\xff\xd9"
 
 # What libraries say of codings that they do not know.
 _NOT_READ = re.compile(
-    "unsupported|not supported|not implemented|no decod|unknown (pixel|comp)",
+    "unsupported|not supported|not implemented|no decod|cannot handle|"
+    "unknown (pixel|comp)",
     re.IGNORECASE,
+)
+# What Pillow, which wraps them, passes on of Python's own errors.
+_OF_PYTHON = re.compile(
+    "unpack|operand|instances? of|object|index out of range|"
+    r"format requires|too large|could not convert|^-?\d+$"
 )
 # Pillow mode -> mode of the kept pixels. Others are refused.
 _MODES = {
@@ -95,26 +102,45 @@ def read_photo(source, limits=None, name=None):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            photo = _decode(data, kind, name, limits)
+            photo = _decode_or_mend(data, kind, name, limits)
             photo.path = path
             return photo
-        except UserError:
-            raise
+        except UserError as error:
+            if name in str(error):
+                raise
+            raise UserError(f"{name}: {error}") from error
         except MemoryError as error:
             raise UserError(f"{name}: not enough memory") from error
         except Exception as error:  # A stranger's bytes fail in many ways.
-            reason = str(error).strip().split("\n")[0] or type(error).__name__
-            if _NOT_READ.search(reason) or isinstance(
-                error, NotImplementedError
-            ):
-                what = f"a {formats.FORMATS[kind][0]} of a kind that is not"
-                raise UserError(
-                    f"{name}: {what} read ({reason}); save it as PNG or TIFF "
-                    "first"
-                ) from error
-            raise UserError(
-                f"{name}: damaged or cut short, cannot be decoded: {reason}"
-            ) from error
+            raise UserError(f"{name}: {_why(error, kind)}") from error
+
+
+def _why(error, kind):
+    """Says in one line why a file of a known format could not be decoded."""
+    reason = str(error).strip().split("\n")[0]
+    reason = "".join(c if c.isprintable() else "?" for c in reason)
+    if type(error).__name__ == "DecompressionBombError":
+        return f"more pixels than Pillow opens: {reason}"
+    known = isinstance(error, (OSError, RuntimeError, SyntaxError))
+    if isinstance(error, NotImplementedError) or (
+        known and _NOT_READ.search(reason)
+    ):
+        return (
+            f"{formats.FORMATS[kind][0]} of a kind that is not read "
+            f"({reason}); save it as PNG or TIFF first"
+        )
+    if not reason or _is_of_python(error, reason):
+        reason = "its parts contradict each other"
+    return f"damaged or cut short, cannot be decoded: {reason}"
+
+
+def _is_of_python(error, reason):
+    """Whether an error's words are about a program rather than a file."""
+    program = (
+        struct.error, LookupError, TypeError, AttributeError, ArithmeticError,
+        AssertionError,
+    )  # fmt: skip
+    return isinstance(error, program) or bool(_OF_PYTHON.search(reason))
 
 
 def _read_file(path, name, limits):
@@ -142,6 +168,27 @@ def _check_size(name, width, height, limits):
             f"{name}: {width} x {height} pixels, more than the "
             f"{limits.pixels:,} allowed (--max_pixels)"
         )
+
+
+def _decode_or_mend(data, kind, name, limits):
+    """Decodes; a PNG of which only what lies beside pixels is damaged, too."""
+    try:
+        return _decode(data, kind, name, limits)
+    except (SyntaxError, ValueError, OSError):
+        if kind != "png":
+            raise
+        for alone in (False, True):
+            mended = png.without_damage(data, alone)
+            if mended is None:
+                break
+            with contextlib.suppress(SyntaxError, ValueError, OSError):
+                photo = _decode(mended, kind, name, limits)
+                photo.data = data
+                photo.losses.append(
+                    "damaged parts beside its pixels were not kept"
+                )
+                return photo
+        raise
 
 
 def _decode(data, kind, name, limits):
@@ -172,10 +219,11 @@ def _decode(data, kind, name, limits):
     photo = Photo(name, None, kind, data=original)
     _read_metadata(photo, image, stored)
     if kind == "tiff":
-        photo.orientation = tiff.orientation_of(stored) or 1
+        stated = tiff.orientation_of(stored)
+        photo.orientation = stated or orientation.of_xmp(photo.xmp) or 1
         _note_extra_samples(photo, image, stored, deep)
     if deep:
-        _load(image)
+        _load_tiff(image, stored)
         strips = deep_tiff.strips(image, deep)
         shape = (deep.height, deep.width, deep.channels)
         photo.pixels = _stored_rows(strips, shape, photo.orientation)
@@ -189,6 +237,8 @@ def _decode(data, kind, name, limits):
         photo.losses.append("had a palette; written in full colour")
     if kind == "jpeg":
         image = _loaded_jpeg(image, photo)
+    elif kind == "tiff":
+        _load_tiff(image, stored)
     else:
         _load(image)
     if kind == "tiff" and mode == "I;16":
@@ -247,9 +297,22 @@ def _open_tiff(data, name):
     except (SyntaxError, KeyError) as error:
         raise UserError(
             f"{name}: a TIFF of a kind that is not read "
-            f"({deep_tiff.kind_of(data)}); save it as an RGB TIFF of 8 or 16 "
+            f"({deep_tiff.kind_of(data)}); save it as a plain TIFF of 8 or 16 "
             "bits first"
         ) from error
+
+
+def _load_tiff(image, data):
+    """Loads it, or names its compression if that may be why it fails."""
+    try:
+        _load(image)
+    except OSError as error:
+        if name := deep_tiff.rare_compression(data):
+            raise UserError(
+                f"damaged, or compressed in a way that is not read ({name}); "
+                "save it uncompressed or with LZW first"
+            ) from error
+        raise
 
 
 def _loaded_jpeg(image, photo):
@@ -272,16 +335,27 @@ def _reaches_its_corner(data):
     """Whether a JPEG without end marker has its last block.
 
     Blocks that are missing are decoded as a flat grey of 128. Scans of
-    progressive ones each go over the whole picture, which tells nothing.
+    progressive ones each go over the whole picture: there the last bytes of
+    the last scan have to matter to the last block.
     """
     image = _open("jpeg", data + _END_MARKER)
-    if image.info.get("progressive") or image.mode not in ("L", "RGB"):
+    if image.mode not in ("L", "RGB"):
         return False
-    image.draft("L", image.size)  # Colours reach over blocks' borders.
+    progressive = image.info.get("progressive")
+    if not progressive:
+        image.draft("L", image.size)  # Colours reach over blocks' borders.
+    corner = _last_block(image)
+    if not progressive:
+        return corner.getextrema() != (128, 128)
+    before = _last_block(_open("jpeg", data[:-3] + _END_MARKER))
+    return jpeg.has_all_scans(data) and corner.tobytes() != before.tobytes()
+
+
+def _last_block(image):
     _load(image)
     width, height = image.size
     corner = ((width - 1) // 8 * 8, (height - 1) // 8 * 8, width, height)
-    return image.crop(corner).getextrema() != (128, 128)
+    return image.crop(corner)
 
 
 def _load(image):
@@ -362,7 +436,13 @@ def _read_metadata(photo, image, stored=None):
     if _CREDENTIALS in photo.data:
         photo.losses.append("content credentials (C2PA) do not hold; removed")
     if photo.format == "tiff":
-        photo.raw_metadata = tiff.read_tags(stored)
+        try:
+            photo.raw_metadata = tiff.read_tags(stored)
+        except (ValueError, struct.error):
+            photo.losses.append("its tags are damaged and were not kept")
+            photo.raw_metadata = {}
+        # Pillow was told that it is upright; the file may say otherwise.
+        _, photo.xmp = photo.raw_metadata.get(tiff.XMP, (None, photo.xmp))
         _note_tiff_tags(photo)
         photo.encoding["compress"] = info.get("compression") != "raw"
         return
@@ -383,6 +463,12 @@ def _read_jpeg_coding(photo, image):
     from PIL import JpegImagePlugin
 
     segments = jpeg.read_segments(photo.data)
+    if jpeg.misses(segments, photo.exif, photo.xmp, photo.icc):
+        # Pillow reads on behind a damaged one.
+        segments, _ = jpeg.new_segments(photo.exif, photo.xmp, photo.icc)
+        photo.losses.append(
+            "a segment is damaged; only EXIF, XMP and the ICC profile were kept"
+        )
     photo.raw_metadata = jpeg.kept_segments(segments)
     pictures, photo.trailer = jpeg.trailer(photo.data)
     if xmp.has_gain_map(photo.xmp) or any(map(jpeg.is_gain_map, segments)):

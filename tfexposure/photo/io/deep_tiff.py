@@ -11,6 +11,27 @@ from tfexposure.photo.io import tiff
 # Meanings of extra samples.
 UNSPECIFIED, ASSOCIATED = 0, 1
 _RAW_TAGS = {50706: "DNG", 33421: "colour filter array"}
+_SUB_DIRECTORIES = 330
+# Photometric and compression of a sensor's data: Nikon's, Sony's, Pentax's.
+_SENSOR = {
+    tiff.PHOTOMETRIC: (32803, 34892),
+    tiff.COMPRESSION: (34713, 32767, 65535, 32770),
+}
+_COLOURS = {
+    0: "grey, 0 is white", 1: "grey", 2: "RGB", 3: "a palette", 4: "a mask",
+    5: "inks", 8: "CIELAB", 9: "CIELAB (ICC)", 10: "CIELAB (ITU)",
+    32844: "light (LogL)", 32845: "light (LogLuv)",
+}  # fmt: skip
+_COMPRESSIONS = {
+    1: "uncompressed", 2: "fax", 3: "fax", 4: "fax", 5: "LZW",
+    6: "JPEG of the old kind", 7: "JPEG", 8: "deflate", 32773: "PackBits",
+    32766: "NeXT", 32809: "ThunderScan", 32946: "deflate", 34676: "SGI's",
+    34677: "SGI's", 34712: "JPEG 2000", 34713: "Nikon's", 34887: "LERC",
+    34925: "LZMA", 50000: "Zstandard", 50001: "WebP", 50002: "JPEG XL",
+    52546: "JPEG XL",
+}  # fmt: skip
+# What every build of Pillow decodes.
+_USUAL = frozenset((1, 2, 3, 4, 5, 7, 8, 32773, 32946))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,12 +70,12 @@ def ready_for_pillow(data, name):
         UserError: for camera raw, and for 16-bit colour of unusual kinds.
     """
     values = _values(data)
-    for tag, what in _RAW_TAGS.items():
-        if tag in values:
-            raise UserError(
-                f"{name}: camera raw files ({what}) are not read; develop it "
-                "to a 16-bit TIFF first"
-            )
+    what = [what for tag, what in _RAW_TAGS.items() if tag in values]
+    if what or _holds_raw(data):
+        raise UserError(
+            f"{name}: camera raw files ({what[0] if what else 'sensor data'}) "
+            "are not read; develop it to a 16-bit TIFF first"
+        )
     _refuse_kinds(values, name)
     samples = values.get(tiff.SAMPLES, 1)
     photometric = values.get(tiff.PHOTOMETRIC)
@@ -63,6 +84,8 @@ def ready_for_pillow(data, name):
     planar = values.get(tiff.PLANAR, 1)
     plain = photometric == 2 and samples in (3, 4)
     grey = photometric in (0, 1) and samples in (1, 2)
+    if None in (photometric, samples, planar):
+        raise ValueError("it does not say how its pixels are coded")
     if planar != 1 or not (plain or grey):
         raise UserError(
             f"{name}: a 16-bit TIFF of an unusual kind (photometric "
@@ -102,14 +125,65 @@ def _refuse_kinds(values, name):
 
 
 def kind_of(data):
-    """A TIFF's kind in words, for files that Pillow does not know."""
-    values = _values(data)
-    return (
-        f"photometric {values.get(tiff.PHOTOMETRIC)}, "
-        f"{values.get(tiff.SAMPLES, 1)} samples of "
-        f"{values.get(tiff.BITS, 1)} bits, "
-        f"compression {values.get(tiff.COMPRESSION, 1)}"
+    """A TIFF's kind in words, for files that Pillow does not know.
+
+    Raises:
+        ValueError: if it does not say of which kind it is.
+    """
+    values = {tiff.SAMPLES: 1, tiff.BITS: 1, tiff.COMPRESSION: 1}
+    values |= _values(data)
+    photometric, samples, bits, compression = (
+        values.get(tag)
+        for tag in (
+            tiff.PHOTOMETRIC,
+            tiff.SAMPLES,
+            tiff.BITS,
+            tiff.COMPRESSION,
+        )
     )
+    if None in (photometric, samples, bits, compression):
+        raise ValueError("it does not say how its pixels are coded")
+    bits = "different" if bits == -1 else bits
+    colours = _COLOURS.get(photometric, f"photometric {photometric}")
+    packing = _COMPRESSIONS.get(compression, f"compression {compression}")
+    return f"{colours}, {samples} samples of {bits} bits, {packing}"
+
+
+def rare_compression(data):
+    """Names the compression of a TIFF if not all programs know it, or None."""
+    compression = _values(data).get(tiff.COMPRESSION, 1)
+    return None if compression in _USUAL else _COMPRESSIONS.get(compression)
+
+
+def _holds_raw(data):
+    """Whether the first directory or those below it hold a sensor's data.
+
+    The first one of a raw file is often a small picture to look at.
+    """
+    order = tiff.byte_order(data)
+    try:
+        (first,) = struct.unpack_from(order + "I", data, 4)
+        places = [first] + [
+            place
+            for at, tag, kind, count in tiff.entries(data)
+            if tag == _SUB_DIRECTORIES and kind in (4, 13)
+            for place in _longs(data, at, count, order)
+        ]
+        return any(
+            _SENSOR.get(tag) and tiff.get(data, at, kind) in _SENSOR[tag]
+            for place in places
+            for at, tag, kind, _ in tiff.entries_at(data, place)
+        )
+    except (struct.error, ValueError):
+        return False
+
+
+def _longs(data, at, count, order):
+    """The numbers of a tag of 32-bit ones, at most eight."""
+    place = at + 8
+    if count > 1:
+        (place,) = struct.unpack_from(order + "I", data, place)
+    return struct.unpack_from(f"{order}{min(count, 8)}I", data, place)
 
 
 def bits_of(data):

@@ -1,8 +1,10 @@
 """From a `Photo` to a file, whole or not at all."""
 
+import contextlib
 import functools
 import io
 import os
+import struct
 
 import numpy as np
 
@@ -415,7 +417,8 @@ def _with_orientation(exif, value):
     if tiff.orientation_of(exif) is None:
         return exif
     block = bytearray(exif)
-    for at, tag, kind, count in tiff.entries(block):
-        if tag == tiff.ORIENTATION and count == 1:
-            tiff.put(block, at, kind, value)
+    with contextlib.suppress(struct.error):  # Broken behind what was found.
+        for at, tag, kind, count in tiff.entries(block):
+            if tag == tiff.ORIENTATION and count == 1:
+                tiff.put(block, at, kind, value)
     return bytes(block)

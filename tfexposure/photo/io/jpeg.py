@@ -1,6 +1,10 @@
 """JPEG's segments: what lies beside the pixels, kept byte for byte."""
 
+import hashlib
+import re
 import struct
+
+from tfexposure.photo.io import orientation
 
 _EXIF = b"Exif\0\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
@@ -9,6 +13,16 @@ _MULTI_PICTURE = b"MPF\0"
 
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _ISO_GAIN_MAP = b"urn:iso:std:iso:ts:21496:-1\0"
+
+_LONGEST = 65533  # Bytes of a segment.
+_PIECE = 65400  # Bytes of extended XMP in one segment.
+_POINTER = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+    b'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+    b'rdf:about="" xmlns:tiff="http://ns.adobe.com/tiff/1.0/" '
+    b'xmlns:xmpNote="http://ns.adobe.com/xmp/note/"%b '
+    b'xmpNote:HasExtendedXMP="%b"/></rdf:RDF></x:xmpmeta>'
+)
 
 # Segments that describe how the pixels are coded, which a new coding has of
 # its own: JFIF's APP0 and Adobe's APP14.
@@ -60,6 +74,15 @@ def kept_segments(segments):
 def has_extended_xmp(segments):
     """Whether XMP goes on in segments of its own."""
     return any(body.startswith(_EXTENDED_XMP) for _, body in segments)
+
+
+def misses(segments, exif, xmp, icc):
+    """Whether a reader found a block that does not lie in these segments."""
+    blocks = ((_EXIF, exif), (_XMP, xmp), (_ICC, icc))
+    return any(
+        block and not any(body.startswith(prefix) for _, body in segments)
+        for prefix, block in blocks
+    )
 
 
 def is_claim(segment):
@@ -132,6 +155,28 @@ def end_of_picture(data, at=0):
     return at + 2 if data[at : at + 2] == b"\xff\xd9" else None
 
 
+def has_all_scans(data):
+    """Whether a progressive JPEG's scans give every coefficient every bit.
+
+    Reference: ITU-T T.81, annex G.
+    """
+    at, missing = 2, {}  # Component -> low bits that each coefficient lacks.
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xD9:
+        marker = data[at + 1]
+        (length,) = struct.unpack_from(">H", data, at + 2)
+        body = data[at + 4 : at + 2 + length]
+        at += 2 + length
+        if marker == 0xC2:
+            missing = {body[i]: [99] * 64 for i in range(6, len(body), 3)}
+        elif marker == 0xDA:
+            first, last, bits = body[-3:]
+            for component in body[1:-3:2]:
+                for coefficient in range(first, last + 1):
+                    missing[component][coefficient] = bits & 15
+            at = _end_of_scan(data, at)
+    return bool(missing) and not any(map(any, missing.values()))
+
+
 def _end_of_scan(data, at):
     """Offset of the first marker behind entropy-coded data."""
     while True:
@@ -181,20 +226,43 @@ def new_segments(exif=None, xmp=None, icc=None):
 
     Returns:
         (segments, names of what was too long for a segment's 65,533 bytes).
+        A long XMP packet goes on in segments of its own.
     """
     segments, too_long = [], []
-    for kind, prefix, payload in (
-        ("EXIF", _EXIF, exif),
-        ("XMP", _XMP, xmp),
-    ):
-        if payload and len(prefix) + len(payload) > 65533:
-            too_long.append(kind)
-        elif payload:
-            segments.append((0xE1, prefix + payload))
+    if exif and len(_EXIF) + len(exif) > _LONGEST:
+        too_long.append("EXIF")
+    elif exif:
+        segments.append((0xE1, _EXIF + exif))
+    if xmp and len(_XMP) + len(xmp) > _LONGEST:
+        segments += _extended_xmp(xmp)
+    elif xmp:
+        segments.append((0xE1, _XMP + xmp))
     if icc:
-        size = 65533 - len(_ICC) - 2
+        size = _LONGEST - len(_ICC) - 2
         pieces = [icc[i : i + size] for i in range(0, len(icc), size)]
         for number, piece in enumerate(pieces, 1):
             header = _ICC + bytes((number, len(pieces)))
             segments.append((0xE2, header + piece))
     return segments, too_long
+
+
+def _extended_xmp(packet):
+    """A packet that only points to another, and that other in pieces.
+
+    Reference: Adobe, XMP specification part 3, section 1.1.3.1.
+    """
+    body = re.sub(rb"<\?xpacket\b[^>]*\?>", b"", packet).strip()
+    digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
+    digest = digest.upper().encode()
+    # Told once more, where readers look that do not put the pieces together.
+    turned = orientation.of_xmp(packet)
+    pointer = _POINTER % (
+        b' tiff:Orientation="%d"' % turned if turned else b"",
+        digest,
+    )
+    segments = [(0xE1, _XMP + pointer)]
+    for start in range(0, len(body), _PIECE):
+        header = _EXTENDED_XMP + digest
+        header += struct.pack(">II", len(body), start)
+        segments.append((0xE1, header + body[start : start + _PIECE]))
+    return segments

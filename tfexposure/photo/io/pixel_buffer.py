@@ -80,6 +80,31 @@ class PixelBuffer:
         for top in range(0, self.shape[0], size):
             yield top, self.read(top, min(top + size, self.shape[0]))
 
+    def window(self, top, bottom, left, right):
+        """A part as a buffer of its own; a view where that can be."""
+        if self._array is not None:
+            return self.of_array(self._array[top:bottom, left:right])
+        part = PixelBuffer(
+            bottom - top, right - left, self.shape[2], self.dtype
+        )
+        for start in range(top, bottom, STRIP_ROWS):
+            rows = self.read(start, min(start + STRIP_ROWS, bottom))
+            part.write(start - top, rows[:, left:right])
+        return part
+
+    def with_window(self, top, left, part):
+        """A copy in which another buffer takes the place of a part."""
+        whole = PixelBuffer(*self.shape, self.dtype)
+        bottom, right = top + part.shape[0], left + part.shape[1]
+        for start, rows in self.strips():
+            rows = rows.copy()
+            first, last = max(start, top), min(start + len(rows), bottom)
+            if first < last:
+                inner = part.read(first - top, last - top)
+                rows[first - start : last - start, left:right] = inner
+            whole.write(start, rows)
+        return whole
+
     def array(self):
         """Returns all pixels, (H, W, C)."""
         return self.read(0, self.shape[0])

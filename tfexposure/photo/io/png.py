@@ -61,6 +61,35 @@ def read_chunks(data):
     raise ValueError("it ends before its last chunk")
 
 
+def without_damage(data, alone=False):
+    """A copy without damaged chunks beside the pixels, and with an end.
+
+    Args:
+        data: bytes of a PNG file.
+        alone: whether the pixels' own chunks alone are kept.
+
+    Returns:
+        bytes, or `None` if a chunk of the pixels' own is damaged.
+    """
+    file, at = io.BytesIO(), len(SIGNATURE)
+    file.write(SIGNATURE)
+    while at + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        payload = data[at + 8 : at + 8 + length]
+        crc = data[at + 8 + length : at + 12 + length]
+        own = not kind[0] & 0x20 or kind == b"tRNS"
+        if kind == b"IEND":
+            break
+        if zlib.crc32(kind + payload) != int.from_bytes(crc, "big"):
+            if own:
+                return None
+        elif own or not alone:
+            _write_chunk(file, kind, payload)
+        at += 12 + length
+    _write_chunk(file, b"IEND", b"")
+    return file.getvalue()
+
+
 def ancillary_chunks(data):
     """The chunks to carry over, in order: text, EXIF, colour space, time."""
     return [

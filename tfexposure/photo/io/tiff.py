@@ -12,6 +12,8 @@ import zlib
 
 import numpy as np
 
+from tfexposure.photo.io import orientation as turning
+
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
 STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP = 273, 274, 277, 278
 STRIP_BYTES, PLANAR, PREDICTOR, TILE_WIDTH = 279, 284, 317, 322
@@ -43,7 +45,7 @@ _STRIP_BYTES = 1 << 20
 
 
 def upright_copy(data):
-    """A copy whose orientation tag says 1, so that Pillow leaves it be.
+    """A copy whose orientation tag and XMP say 1, so that Pillow leaves it be.
 
     Pillow turns a TIFF upright by itself, in a second copy of the picture.
     """
@@ -51,6 +53,10 @@ def upright_copy(data):
     for at, tag, kind, count in entries(data):
         if tag == ORIENTATION and kind == _SHORT and count == 1:
             put(data, at, _SHORT, 1)
+        elif tag == XMP and count > 4:
+            (start,) = struct.unpack_from(byte_order(data) + "I", data, at + 8)
+            end = start + count * _TYPE_BYTES.get(kind, 1)
+            data[start:end] = turning.in_xmp(bytes(data[start:end]), 1)
     return data
 
 
