@@ -1,6 +1,9 @@
 """Fixtures shared by all tests."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -11,6 +14,16 @@ os.environ.setdefault(
     "--xla_backend_optimization_level=0 "
     "--xla_llvm_disable_expensive_passes=true",
 )
+# JAX compiles every operation for every shape: once in this run of the suite,
+# for its other processes, too.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    _compiled = tempfile.mkdtemp(prefix="tfexposure-jax-")
+    atexit.register(shutil.rmtree, _compiled, ignore_errors=True)
+    os.environ |= {
+        "JAX_COMPILATION_CACHE_DIR": _compiled,
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
 
 import pytest
 
@@ -44,7 +57,7 @@ def pytest_collection_modifyitems(items):
         item.add_marker(pytest.mark.timeout(3 * HANG))
     if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
         return
-    skip = pytest.mark.skip(reason="needs the TensorFlow backend of Keras")
+    skip = pytest.mark.skip(reason="for the TensorFlow backend of Keras")
     for item in items:
         if "tf_only" in item.keywords:
             item.add_marker(skip)

@@ -82,6 +82,8 @@ def test_a_saved_model_is_opened_through_the_hub(tmp_path):
     )
 
 
+# No backend reads the error, but JAX compiles all of InceptionV3 before it.
+@pytest.mark.tf_only
 def test_what_is_missing_is_said(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="nowhere.*Expected: imagenet"):
         classifiers.open_classifier("nowhere")
@@ -93,6 +95,8 @@ def test_what_is_missing_is_said(tmp_path, monkeypatch):
         classifiers.open_classifier("https://example.org/classifier/1")
 
 
+# Keras's own layers, which JAX takes half a minute to compile.
+@pytest.mark.tf_only
 def test_the_shared_classifier_recognises_photos(shared):
     """README of the shared folder: top-1 0.917 on 120 of these photos."""
     classifier = classifiers.open_classifier(

@@ -5,9 +5,13 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from tfexposure import cli
+from tfexposure.config import RunDir
+from tfexposure.training import loop
+from tfexposure.training.step_tensorflow import TensorFlowBackend
 
 pytestmark = pytest.mark.tf_only
 
@@ -105,12 +109,15 @@ def _checkpoint_times(run_dir):
     return [path.stat().st_mtime_ns for path in found]
 
 
-def test_a_finished_run_is_not_trained_again(script, run_dir):
+def test_a_finished_run_is_not_trained_again(
+    run_dir, work, monkeypatch, capsys
+):
+    """In this process: test_training_runs.py starts a run's script again."""
     before = _checkpoint_times(run_dir)
-    output = script(
-        "trainers/train_gan.py",
-        *TRAINING,
-    )
+    monkeypatch.chdir(work)
+    backend = TensorFlowBackend(tf.distribute.get_strategy())
+    loop.train(RunDir(run_dir).read_config(), run_dir, backend)
+    output = capsys.readouterr().out
     assert f"resumed at step {STEPS}" in output and "step 2/2" not in output
     after = _checkpoint_times(run_dir)
     assert before == after

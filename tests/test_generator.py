@@ -62,14 +62,14 @@ def expected_parameters(filters):
 
 
 def test_parameter_count():
-    model = UNetGenerator(filters=8)
+    model = UNetGenerator(filters=4)
     model.build((None, None, None, 3))
     vectors = sum(
         int(np.prod(v.shape))
         for layer in spectral_norms(model)
         for v in (layer.u, layer.v)
     )
-    assert model.count_params() - vectors == expected_parameters(8)
+    assert model.count_params() - vectors == expected_parameters(4)
     # SPEC 3 gives 20.6 M for the paper's width.
     assert round(expected_parameters(64) / 1e6, 1) == 20.6
 
@@ -148,7 +148,8 @@ def test_every_combination_runs(norm, skip, upsampling):
     model = UNetGenerator(
         filters=4, norm=norm, skip=skip, upsampling=upsampling
     )
-    assert numpy(model(photo(17, 16))).shape == (1, 17, 16, 3)
+    # Padded to 16 x 16, for which JAX has compiled most of it already.
+    assert numpy(model(photo(15, 16))).shape == (1, 15, 16, 3)
 
 
 @pytest.mark.parametrize("upsampling", ["transpose", "resize"])

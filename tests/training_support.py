@@ -9,6 +9,7 @@ import sys
 import numpy as np
 from conftest import HANG
 from PIL import Image
+from quick_training import trace_quickly  # noqa: F401
 from skimage import data
 
 from tfexposure import config, config_flags
@@ -113,20 +114,12 @@ def random_batch(count, seed=0):
     }
 
 
-def trace_quickly():
-    """Leaves graphs unoptimised: that takes longer here than running them."""
-    import tensorflow as tf
-
-    tf.config.optimizer.set_experimental_options(
-        {"disable_meta_optimizer": True}
-    )
-
-
 def command(run_dir, config):
     """Returns the command line that trains `config`."""
     flags = config_flags.to_arguments(config)
+    quickly = str(ROOT / "tests" / "quick_training.py")
     script = str(ROOT / "trainers" / "train_gan.py")
-    return [sys.executable, script, f"--run_dir={run_dir}", *flags]
+    return [sys.executable, quickly, script, f"--run_dir={run_dir}", *flags]
 
 
 def start(run_dir, config, preexec_fn=None, **variables):
@@ -134,7 +127,8 @@ def start(run_dir, config, preexec_fn=None, **variables):
     return subprocess.Popen(
         command(run_dir, config),
         preexec_fn=preexec_fn,
-        env={**os.environ, **variables},
+        # oneDNN compiles kernels that a few small steps do not pay back.
+        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0", **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -15,6 +15,10 @@ LEVELS = (0.0, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45)
 LEVELS += (0.5, 0.55, 0.6, 0.65, 0.7, 0.74, 0.78, 0.82, 0.85, 0.88, 0.905)
 LEVELS += (0.925, 0.94, 0.955, 0.965, 0.975, 0.983, 0.99, 0.996, 1.0)
 
+# Features per photo that `histograms` and `camera_statistics` return.
+HISTOGRAM_COUNT = 3 * len(LEVELS)
+STATISTICS_COUNT = 314
+
 
 def soft_histogram(values, *images):
     """Histogram over `LEVELS`, and means of images over its bins.
@@ -70,7 +74,8 @@ def _spread(shares):
 def histograms(samples):
     """Shares of each level and channel: (N, H, W, 3) -> (N, 96), spread."""
     shares = [soft_histogram(channel)[:, 0] for channel in _channels(samples)]
-    return ops.reshape(_spread(ops.stack(shares, axis=-1)), (-1, 96))
+    shares = _spread(ops.stack(shares, axis=-1))
+    return ops.reshape(shares, (-1, HISTOGRAM_COUNT))
 
 
 def _channels(images):

@@ -3,8 +3,13 @@
 import keras
 from keras import layers, ops
 
-from tfexposure.blind.camera_statistics import camera_statistics, histograms
-from tfexposure.blind.local_unet import conv
+from tfexposure.blind.camera_statistics import (
+    HISTOGRAM_COUNT,
+    STATISTICS_COUNT,
+    camera_statistics,
+    histograms,
+)
+from tfexposure.blind.local_unet import build_chain, conv
 from tfexposure.blind.tone_curve import KNOTS
 from tfexposure.imaging.clipping import MEAN_RAMP, clip_mask
 from tfexposure.layers import constructor_arguments, full_precision, register
@@ -73,6 +78,22 @@ class GlobalEncoder(_Branch):
         self.feature_dropout = layers.Dropout(dropout)
         self.embedding = layers.Dense(embedding_size, activation="relu")
 
+    def build(self, input_shape):
+        # By shapes alone: a trace of `call` takes far longer. In its order,
+        # which the initial weights follow.
+        channels = input_shape[-1]
+        for level, down in enumerate(self.downs):
+            channels = build_chain([down], channels)
+            if level in _RESIDUAL_LEVELS:
+                index = _RESIDUAL_LEVELS.index(level)
+                pair = self.residuals_in[index], self.residuals_out[index]
+                build_chain(pair, channels)
+        size = 2 * channels + HISTOGRAM_COUNT + input_shape[-1] // 3
+        size += STATISTICS_COUNT if self.use_camera_statistics else 0
+        for layer in (*self.hidden, self.embedding):
+            layer.build((None, size))
+            size = layer.units
+
     def call(self, thumbnail, training=False):
         image, clipped, samples = ops.split(thumbnail, 3, axis=-1)
         maps = self._convolve(image, clipped)
@@ -121,6 +142,11 @@ class CurveExpert(_Branch):
         self.gain = layers.Dense(1, kernel_initializer="zeros")
         self.slopes = layers.Dense(len(KNOTS) - 1, kernel_initializer="zeros")
 
+    def build(self, input_shape):
+        self.encoder.build(input_shape)
+        for layer in (self.gain, self.slopes):
+            layer.build((None, self.embedding_size))
+
     def call(self, thumbnail, training=False):
         embedding = self.encoder(thumbnail, training=training)
         # One curve for all channels: cameras have one, and a curve for each
@@ -154,6 +180,15 @@ class MixtureOfCurves(_Branch):
             *arguments, use_camera_statistics=True
         )
         self.gate = layers.Dense(1, kernel_initializer="zeros")
+
+    def build(self, input_shape):
+        for layer in (
+            self.power_law_expert,
+            self.camera_expert,
+            self.gate_encoder,
+        ):
+            layer.build(input_shape)
+        self.gate.build((None, self.embedding_size))
 
     def call(self, thumbnail, training=False):
         return self.mix(*self.components(thumbnail, training=training))

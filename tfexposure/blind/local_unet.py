@@ -25,6 +25,14 @@ def conv(filters, strides=1, kernel_size=3, activation="relu"):
     )
 
 
+def build_chain(convolutions, channels):
+    """Builds one after the other; returns the channels they end with."""
+    for convolution in convolutions:
+        convolution.build((None, None, None, channels))
+        channels = convolution.filters
+    return channels
+
+
 @register
 class LocalUNet(keras.layers.Layer):
     """Predicts affine coefficients by a U-Net at half size and below.
@@ -71,6 +79,19 @@ class LocalUNet(keras.layers.Layer):
         self.head = layers.Conv2D(
             COEFFICIENT_COUNT, 3, padding="same", kernel_initializer="zeros"
         )
+
+    def build(self, x_shape, embedding_shape):
+        # By shapes alone, in the order of `call`, as the encoder is.
+        channels = x_shape[-1]
+        for pair in zip(self.downs, self.encoders, strict=True):
+            channels = build_chain(pair, channels)
+        self.film[-1].build(embedding_shape)
+        for level in reversed(range(len(self.projections))):
+            channels = build_chain([self.projections[level]], channels)
+            self.film[level].build(embedding_shape)
+            inner = self.decoders_in[level], self.decoders_out[level]
+            channels = build_chain(inner, channels)
+        build_chain([self.head], channels)
 
     def call(self, x, embedding):
         links = []

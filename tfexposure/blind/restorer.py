@@ -200,13 +200,12 @@ class BlindRestorer(keras.Model):
 
     def build(self, input_shape=None):
         self.built = True
-        slopes, embedding = self.encode_photo(
-            keras.KerasTensor(
-                (1, THUMBNAIL_SIZE, THUMBNAIL_SIZE, THUMBNAIL_CHANNELS)
-            )
+        thumbnail = THUMBNAIL_SIZE, THUMBNAIL_SIZE, THUMBNAIL_CHANNELS
+        self.global_branch.build((None, *thumbnail))
+        # Pixels, the curve's answer, and the mask, of three channels each.
+        self.local_unet.build(
+            (None, None, None, 9), (None, self.embedding_size)
         )
-        side = self.multiple
-        self.restore(keras.KerasTensor((1, side, side, 3)), slopes, embedding)
 
     def compute_output_shape(self, input_shape):
         if isinstance(input_shape[0], list | tuple):
