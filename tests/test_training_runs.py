@@ -179,11 +179,11 @@ def test_image_grid(runs):
         "step-00000030.png",
         "step-00000060.png",
     ]
-    # Four photos, one below the other: overexposed, restored, target (tau is
-    # random, so there is no column for the inverse).
+    # All seven photos, one below the other: overexposed, restored, target (tau
+    # is random, so there is no column for the inverse).
     pixels = np.asarray(Image.open(grids[0])).astype(float)
     crop = support.CROP
-    assert pixels.shape == (4 * crop, 3 * crop, 3)
+    assert pixels.shape == (7 * crop, 3 * crop, 3)
     columns = np.split(pixels, 3, axis=1)
     later = np.split(np.asarray(Image.open(grids[1])).astype(float), 3, axis=1)
     np.testing.assert_array_equal(columns[0], later[0])
