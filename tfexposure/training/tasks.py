@@ -97,10 +97,12 @@ def make_product(config):
 def _paper(config, replicas):
     del replicas
     data, train = config.data, config.train
-    # It is validated as it will be used.
-    averaged = make_product(config)
-    with dtype_policy(_POLICIES[train.precision]):
+    policy = _POLICIES[train.precision]
+    with dtype_policy(policy):
         generator = make_product(config)
+    # Validated as it will be used.
+    averaged = make_product(config)
+    with dtype_policy(policy):
         discriminator = _discriminator(config)
         features = _features(load_features, config.loss)
     seed_noise(generator, train.seed)
