@@ -170,7 +170,9 @@ class _Run:
         with self._explained(0, _GRID_PHOTOS):
             grid = self._grid()
         first = True
-        wanted = train.decay_steps == -1 and not step
+        # Also where a run was stopped before that was settled.
+        undecided = int(self.state.decay_steps.numpy()) >= train.steps
+        wanted = train.decay_steps == -1 and undecided
         pace = _Pace(budget) if wanted else None
         while step < train.steps:
             began = time.monotonic()
