@@ -135,6 +135,49 @@ def test_curves_are_those_of_their_standards(curve, image):
     check(response.from_linear, image, from_linear(image), slope=12.92)
 
 
+def wide_to_linear(code):
+    code = np.asarray(code, np.float64)
+    above = 2 ** (6 * (code - 0.72) / 0.28)
+    return np.where(code <= 0.72, (code / 0.72) ** 2.2, above)
+
+
+def pq_to_linear(code):
+    root = np.asarray(code, np.float64) ** (32 / 2523)
+    share = np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)
+    return 10000 / 203 * share ** (16384 / 2610)
+
+
+@pytest.mark.parametrize(
+    ("curve", "to_linear"),
+    [
+        (transfer_curves.WIDE, wide_to_linear),
+        (transfer_curves.PQResponse(203.0), pq_to_linear),
+    ],
+)
+def test_light_above_white_is_coded_as_said(curve, to_linear):
+    codes = np.linspace(0, 1, 101)
+    light = to_linear(codes)
+    assert light.max() > 40 and (np.diff(light) >= 0).all()
+    for answer in (
+        curve.to_linear(codes),
+        ops.convert_to_numpy(curve.to_linear(ops.convert_to_tensor(codes))),
+    ):
+        np.testing.assert_allclose(answer, light, rtol=1e-3, atol=1e-6)
+    back = curve.from_linear(ops.convert_to_tensor(light))
+    np.testing.assert_allclose(ops.convert_to_numpy(back), codes, atol=1e-5)
+    np.testing.assert_allclose(curve.from_linear(light), codes, atol=1e-5)
+
+
+def test_pieces_add_up_to_the_curve():
+    image = np.linspace(0, 1, 24).reshape(2, 4, 3)
+    slopes = np.array([0.5, 2.0, 0.25, 1.0])
+    pieces = tone_curve.pieces_of(image, KNOTS)
+    whole = tone_curve.tone_curve(image, slopes, KNOTS)
+    np.testing.assert_allclose(pieces @ slopes, whole, atol=1e-12)
+    theirs = tone_curve.pieces_of(ops.convert_to_tensor(image), KNOTS)
+    np.testing.assert_allclose(ops.convert_to_numpy(theirs), pieces, atol=1e-6)
+
+
 @each_curve
 @quick
 @given(image=rgb(), tau=st.floats(0.05, 1))

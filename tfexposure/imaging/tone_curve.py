@@ -25,3 +25,21 @@ def tone_curve(image, slopes, knots):
         slope = slopes[..., index : index + 1]
         total = total + slope * xp.clip(image - low, 0.0, high - low)
     return total
+
+
+def pieces_of(values, knots):
+    """How much of each piece of a tone curve lies below values.
+
+    Args:
+        values: floats in [0, 1], NumPy array or tensor of any shape.
+        knots: ends of the pieces, from 0 to 1.
+
+    Returns:
+        (..., len(knots) - 1): times the slopes, and added up, the curve.
+    """
+    xp = namespace_of(values)
+    parts = [
+        xp.clip(values - low, 0.0, high - low)
+        for low, high in zip(knots, knots[1:], strict=False)
+    ]
+    return xp.stack(parts, axis=-1)

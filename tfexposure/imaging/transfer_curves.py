@@ -100,6 +100,77 @@ class TableResponse:
         return np.linspace(0, 1, len(self.light))
 
 
+class PQResponse:
+    """The perceptual quantiser of HDR photos: codes to light.
+
+    Args:
+        white_nits: float > 0, the luminance of light 1, in cd/m2.
+
+    Reference:
+        SMPTE ST 2084:2014, eq. (4.1) and (5.1).
+
+    >>> print(f"{PQResponse(203.0).to_linear(0.5807):.2f}")  # BT.2408: 58 %
+    1.00
+    """
+
+    _M1, _M2 = 2610 / 16384, 2523 / 32
+    _C1, _C2, _C3 = 3424 / 4096, 2413 / 128, 2392 / 128
+
+    def __init__(self, white_nits=203.0):
+        self.white_nits = white_nits
+
+    def to_linear(self, display):
+        """Maps codes in [0, 1] to light in [0, 10000 / white_nits]."""
+        xp = namespace_of(display)
+        power = xp.power(display, 1 / self._M2)
+        share = xp.maximum(power - self._C1, 0.0) / (
+            self._C2 - self._C3 * power
+        )
+        return 1e4 * xp.power(share, 1 / self._M1) / self.white_nits
+
+    def from_linear(self, light):
+        """Maps light in [0, 10000 / white_nits] to codes in [0, 1]."""
+        xp = namespace_of(light)
+        power = xp.power(light * self.white_nits / 1e4, self._M1)
+        return xp.power(
+            (self._C1 + self._C2 * power) / (1 + self._C3 * power), self._M2
+        )
+
+
+class WideResponse:
+    """Codes that hold light above white, for photos whose highlights are known.
+
+    The power law of 2.2 up to white, which is the code `white`, then `stops`
+    stops in equal steps: 8 bits are enough to train on.
+
+    Args:
+        white: float in (0, 1), the code of light 1.
+        stops: float > 0, how far above white the code 1 lies.
+
+    >>> print(f"{WideResponse().from_linear(1.0):.3f}")
+    0.720
+    >>> print(f"{WideResponse().to_linear(1.0):.1f}")  # 2 ** 6
+    64.0
+    """
+
+    def __init__(self, white=0.72, stops=6.0):
+        self.white, self.stops = white, stops
+
+    def to_linear(self, display):
+        """Maps codes in [0, 1] to light in [0, 2 ** stops]."""
+        xp = namespace_of(display)
+        below = xp.power(xp.minimum(display / self.white, 1.0), 2.2)
+        above = xp.maximum(display - self.white, 0.0) / (1.0 - self.white)
+        return below * xp.exp2(self.stops * above)
+
+    def from_linear(self, light):
+        """Maps light in [0, 2 ** stops] to codes in [0, 1]."""
+        xp = namespace_of(light)
+        below = xp.power(xp.minimum(light, 1.0), 1 / 2.2)
+        above = xp.log2(xp.clip(light, 1.0, 2.0**self.stops)) / self.stops
+        return self.white * below + (1.0 - self.white) * above
+
+
 def _interpolate(values, knots, heights):
     """Reads the line through (knots, heights) at values in [0, 1]."""
     xp = namespace_of(values)
@@ -120,6 +191,8 @@ def _interpolate(values, knots, heights):
 
 # The paper's curve, and that of most photos.
 GAMMA_2_2, SRGB = GammaResponse(2.2), SRGBResponse()
+# Of photos with light above white in packed files.
+WIDE = WideResponse()
 # The same curve as g, a, b, c, d of ICC.1:2022, parametric type 3.
 SRGB_PARAMETERS = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 
