@@ -17,6 +17,8 @@ SERVING = ["grpcio>=1.60", "requests>=2.31"]
 LITE = ["ai-edge-litert>=2.1"]
 DATA = ["tensorflow-datasets>=4.9.7"]
 JAX = ["jax>=0.6"]
+# 12-bit AVIF, the photos with light above white that training takes.
+LIGHT = ["imagecodecs>=2024.9"]
 DEV = [
     "hypothesis>=6",
     "mypy>=1.18",
@@ -65,6 +67,7 @@ setup(
         "lite": LITE,
         "data": DATA,
         # Needs no TensorFlow, and pins Pillow below 13: an environment apart.
+        "light": LIGHT,
         "beam": ["apache-beam>=2.60", "google-crc32c>=1.5"],
         # For gRPC also tensorflow-serving-api, by hand and with --no-deps: it
         # asks for the package `tensorflow`; see docs/serving.md.
@@ -72,7 +75,7 @@ setup(
         # tensorflow-hub imports pkg_resources, which setuptools 82 dropped;
         # through tf-keras it also brings the package `tensorflow`.
         "hub": ["tensorflow-hub>=0.16.1", "setuptools<82"],
-        "dev": DEV + HEIC + LITE + SERVING,
+        "dev": DEV + HEIC + LIGHT + LITE + SERVING,
     },
     entry_points={
         "console_scripts": [

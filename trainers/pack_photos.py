@@ -2,10 +2,13 @@
 
     python trainers/pack_photos.py --train=photos/scenes/train \\
         --train=photos/ccby --valid=photos/scenes/valid --valid=photos/kodak \\
-        --pairs=photos/brackets --output=photos.npz
+        --pairs=photos/brackets --train_pairs=photos/brackets2 \\
+        --valid_scenes=s04,s05 --kept=photos/cid22 --light=photos/hdr \\
+        --output=photos.npz
 
 Badly exposed photos are left out of `--train`. `--pairs` names a folder with
-`pairs.csv` (columns `over` and `reference`); such pairs only validate.
+`pairs.csv` (columns `over` and `reference`); such pairs only validate. The
+groups `valid_light` and `valid_kept` are the last fifth of each kind.
 """
 
 import collections
@@ -15,6 +18,7 @@ from pathlib import Path
 
 from absl import app, flags
 
+from tfexposure.data import light
 from tfexposure.data import packed as photos
 from tfexposure.data.pairs import read_pairs
 from tfexposure.data.well_exposed import TRAINING, is_well_exposed
@@ -24,6 +28,18 @@ from tfexposure.storage import list_photos, write_atomically
 _TRAIN = flags.DEFINE_multi_string("train", [], "Folders of training photos.")
 _VALID = flags.DEFINE_multi_string("valid", [], "Folders of validation photos.")
 _PAIRS = flags.DEFINE_string("pairs", "", "Folder of real pairs.")
+_TRAIN_PAIRS = flags.DEFINE_string(
+    "train_pairs", "", "Folder of real pairs to train on."
+)
+_VALID_SCENES = flags.DEFINE_list(
+    "valid_scenes", [], "Scenes of train_pairs that validate instead."
+)
+_KEPT = flags.DEFINE_multi_string(
+    "kept", [], "Folders of photos that a model shall leave as they are."
+)
+_LIGHT = flags.DEFINE_multi_string(
+    "light", [], "Folders of photos with light above white, see data/light.py."
+)
 _OUTPUT = flags.DEFINE_string("output", None, "The array file.", required=True)
 _SHORT_SIDE = flags.DEFINE_integer(
     "short_side", 0, "Larger photos are reduced to this, in pixels; 0: none."
@@ -40,6 +56,8 @@ _MAX_TRAIN = flags.DEFINE_integer(
 _PAIR_QUALITY = flags.DEFINE_integer(
     "pair_quality", 95, "Quality of the pairs, reduced to short_side."
 )
+# Photos with light above white are large files.
+_LIGHT_SIDE = 480
 
 
 def main(_):
@@ -68,20 +86,16 @@ def _pack():
         steps = range(_MAX_TRAIN.value)
         kept = [found[i * count // _MAX_TRAIN.value] for i in steps]
         found = kept + found[count:]
-    if _PAIRS.value:
-        pairs = read_pairs(_PAIRS.value)
-        for group, paths in (
-            ("over", [pair.overexposed for pair in pairs]),
-            ("reference", [pair.reference for pair in pairs]),
-        ):
-            for path in paths:
-                data, _ = photos.encode(
-                    path,
-                    _SHORT_SIDE.value,
-                    _PAIR_QUALITY.value,
-                    _FORMAT.value,
-                )
-                found.append((path.name, group, data))
+    found += _pairs(_PAIRS.value, ("reference", "over"))
+    found += _pairs(
+        _TRAIN_PAIRS.value,
+        ("train_reference", "train_over"),
+        ("valid_reference", "valid_over"),
+    )
+    for folder in _KEPT.value:
+        found += _kept(folder)
+    for folder in _LIGHT.value:
+        found += _lights(folder)
     if not found:
         raise UserError("no photos: name folders by --train or --valid")
     buffer = io.BytesIO()
@@ -90,6 +104,59 @@ def _pack():
     counts = collections.Counter(group for _, group, _ in found)
     size = Path(_OUTPUT.value).stat().st_size / 2**20
     print(f"{_OUTPUT.value}: {dict(counts)}, {size:.1f} MiB")
+
+
+def _pairs(folder, groups, valid_groups=()):
+    """Encodes the pairs of a folder, those of `--valid_scenes` apart."""
+    found = []
+    for pair in read_pairs(folder) if folder else ():
+        valid = valid_groups and pair.scene in _VALID_SCENES.value
+        paths = pair.reference, pair.overexposed
+        names = valid_groups if valid else groups
+        for group, path in zip(names, paths, strict=True):
+            data, _ = photos.encode(
+                path, _SHORT_SIDE.value, _PAIR_QUALITY.value, _FORMAT.value
+            )
+            found.append((path.name, group, data))
+    return found
+
+
+def _kept(folder):
+    """Encodes photos to keep; the well-exposed ones are trained on, too."""
+    found, names = [], list_photos(folder)
+    for name, group in zip(names, _split("kept", len(names)), strict=True):
+        data, pixels = photos.encode(
+            Path(folder, name),
+            _SHORT_SIDE.value,
+            _QUALITY.value,
+            _FORMAT.value,
+        )
+        found.append((f"{folder}/{name}", group, data))
+        if group == "kept" and is_well_exposed(pixels, TRAINING):
+            found.append((f"{folder}/{name}", "train", data))
+    return found
+
+
+def _lights(folder):
+    """Encodes photos with light above white, of each kind a fifth apart."""
+    kinds = collections.defaultdict(list)
+    for name, kind, codes in light.photos_of(folder):
+        smaller = photos.shrink(codes, _SHORT_SIDE.value or _LIGHT_SIDE)
+        data = photos.to_bytes(smaller, _PAIR_QUALITY.value, _FORMAT.value)
+        kinds[kind].append((name, data))
+    return [
+        (name, group, data)
+        for rows in kinds.values()
+        for (name, data), group in zip(
+            rows, _split("light", len(rows)), strict=True
+        )
+    ]
+
+
+def _split(group, count):
+    """Returns the group of each of `count` neighbours."""
+    first = count - count // 5
+    return [group] * first + [f"valid_{group}"] * (count - first)
 
 
 def run():

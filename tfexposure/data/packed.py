@@ -42,7 +42,7 @@ def encode(path, short_side=0, quality=0, kind="jpeg"):
         UserError: if the file is no photo that can be read.
     """
     pixels = read_rgb(path)
-    smaller = _shrink(pixels, short_side)
+    smaller = shrink(pixels, short_side)
     if smaller is pixels and not quality:
         return path.read_bytes(), pixels
     return to_bytes(smaller, quality or 92, kind), smaller
@@ -108,10 +108,10 @@ def read_photos(path, group):
     Raises:
         UserError: if the file is not a packed file or lacks the group.
     """
-    return _read_group(path, group)[1]
+    return group_of(path, group)[1]
 
 
-def _read_group(path, group, short_side=0):
+def group_of(path, group, short_side=0):
     """Returns the names and the decoded photos of one group."""
     arrays = _read(path)
     data, offsets = arrays["bytes"], arrays["offsets"]
@@ -126,6 +126,12 @@ def _read_group(path, group, short_side=0):
     with concurrent.futures.ThreadPoolExecutor() as pool:
         images = list(pool.map(decode, wanted))
     return [str(arrays["names"][index]) for index in wanted], images
+
+
+def read_frames(paths, short_side=0):
+    """Decodes files, reduced to `short_side`; list of uint8 (H, W, 3)."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda path: _decode(path, short_side), paths))
 
 
 def _read(path):
@@ -150,10 +156,10 @@ def _read(path):
 def _decode(source, short_side=0):
     """Reads a photo, reduced to `short_side` if that is smaller and not 0."""
     pixels = read_rgb(source, draft_side=short_side)
-    return _shrink(pixels, short_side)
+    return shrink(pixels, short_side)
 
 
-def _shrink(pixels, short_side):
+def shrink(pixels, short_side):
     """Returns pixels of at most that short side; the same ones if they are."""
     sides = pixels.shape[1::-1]
     scale = short_side / min(sides)
@@ -195,7 +201,7 @@ class ArrayPhotos:
                 many of them are unreadable.
         """
         if is_packed(source):
-            return cls(source, *_read_group(source, group, short_side))
+            return cls(source, *group_of(source, group, short_side))
         path = Path(source)
         if path.is_file():
             files = [str(file) for _, file in kept_photos(path)]
@@ -257,7 +263,7 @@ class ArrayPhotos:
     def fingerprint(self):
         """Returns a SHA-256 of what there is: names and sizes in pixels."""
         names = list(self.files)
-        if self.count and os.path.isabs(names[0]):
+        if self.count and all(map(os.path.isabs, names)):
             root = os.path.commonpath([os.path.dirname(f) for f in names])
             names = [os.path.relpath(name, root) for name in names]
         lines = (
@@ -295,7 +301,12 @@ def draw_view(photo, rng, size):
     Returns:
         uint8 (size, size, 3).
     """
-    height, width = photo.shape[:2]
+    return draw_views((photo,), rng, size)[0]
+
+
+def draw_views(frames, rng, size):
+    """The same view of several photos of one size; see `draw_view`."""
+    height, width = frames[0].shape[:2]
     share = 1.0 - 0.4 * rng.uniform() ** 2
     aspect = np.exp(rng.uniform(-0.1, 0.1))
     box_width = width * min(1.0, share * aspect)
@@ -303,11 +314,16 @@ def draw_view(photo, rng, size):
     left = rng.uniform() * (width - box_width)
     top = rng.uniform() * (height - box_height)
     box = (left, top, left + box_width, top + box_height)
-    resized = Image.fromarray(photo).resize(
-        (size, size), Image.Resampling.BICUBIC, box
-    )
-    view = np.asarray(resized)
-    return view[:, ::-1] if rng.uniform() < 0.5 else view
+    mirrored = rng.uniform() < 0.5
+
+    def view(photo):
+        resized = Image.fromarray(photo).resize(
+            (size, size), Image.Resampling.BICUBIC, box, reducing_gap=2.0
+        )
+        pixels = np.asarray(resized)
+        return pixels[:, ::-1] if mirrored else pixels
+
+    return [view(photo) for photo in frames]
 
 
 def squeeze(photo, height, width):
