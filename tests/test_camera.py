@@ -14,6 +14,7 @@ from skimage import data
 
 from tfexposure.blind import camera
 from tfexposure.imaging.exposure import overexpose
+from tfexposure.imaging.transfer_curves import WIDE
 
 PLAIN = camera.Recipe(
     gamma_share=1.0,
@@ -66,44 +67,44 @@ def test_tau_of_one_leaves_the_target():
     assert np.abs(overexposed - target).max() <= 0.51 / 255
 
 
-def test_soft_knee_tables_follow_the_closed_form():
-    exponent, knee, tau = 1.1, 0.12, 0.3
-    target, exposed = camera.exposure_tables(
-        camera.camera_response(exponent, knee), tau
+def _display(curve, light, gain=1.0):
+    """Reads `encode_table` at light, from its definition."""
+    table = camera.encode_table(curve, gain, 2.0)
+    return np.interp(
+        (light / 2.0) ** 0.25, np.linspace(0, 1, len(table)), table
     )
-    display = np.linspace(0, 1, camera.TABLE_SIZE)
-    np.testing.assert_allclose(target[0], display, atol=1e-3)
-    power = knee * display / (1 + knee - display) / tau**exponent
-    power = np.minimum(power, 1)
-    expected = (1 + knee) * power / (power + knee)
-    np.testing.assert_allclose(exposed[1], expected, atol=1e-3)
 
 
-def test_white_balance_darkens_only_and_clips_by_channel():
-    target, exposed = camera.exposure_tables(
-        lambda light: light ** (1 / 2.2), 0.5, (1.0, 0.5, 0.25)
-    )
+def test_encode_tables_follow_the_closed_form():
+    exponent, knee, gain = 1.1, 0.12, 2.5
+    light = np.linspace(0, 2, 101)
+    shown = _display(camera.camera_response(exponent, knee), light, gain)
+    power = np.minimum(light * gain, 1) ** exponent
     np.testing.assert_allclose(
-        target[:, -1], np.array([1, 0.5, 0.25]) ** (1 / 2.2), atol=1e-3
+        shown, (1 + knee) * power / (power + knee), atol=2e-3
     )
-    share = (exposed >= 1 - 1e-6).mean(axis=1)
-    np.testing.assert_allclose(share[0], 1 - 0.5 ** (1 / 2.2), atol=1e-2)
-    assert share[1] < 1e-3 and exposed[2].max() < 0.8
+
+
+def test_decode_tables_hold_the_root_of_light_by_channel():
+    table = camera.decode_table(lambda values: 3 * values**2, (1, 0.5, 2), 4.0)
+    values = np.linspace(0, 1, camera.TABLE_SIZE)
+    light = 4 * table.astype("float64") ** 4
+    for channel, gain in enumerate((1, 0.5, 2)):
+        wanted = np.minimum(3 * values**2 * gain, 4)
+        np.testing.assert_allclose(light[channel], wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize("quality", [40, 75, 92])
-@pytest.mark.parametrize("halved", [False, True])
-def test_jpeg_agrees_with_pillow(quality, halved):
+def test_jpeg_agrees_with_pillow(quality):
     picture = data.astronaut()[:128, 128:256]
     buffer = io.BytesIO()
     Image.fromarray(picture).save(
-        buffer, "JPEG", quality=quality, subsampling=2 if halved else 0
+        buffer, "JPEG", quality=quality, subsampling=2
     )
     expected = np.asarray(Image.open(buffer)).astype("float32")
     ours = camera.jpeg(
         picture[None] / np.float32(255),
         np.array([quality], "float32"),
-        np.array([halved], "float32"),
     )
     ours = ops.convert_to_numpy(ours)[0] * 255
     from_pillow = np.abs(ours - expected).mean()
@@ -114,7 +115,7 @@ def test_jpeg_agrees_with_pillow(quality, halved):
 
 def test_quality_zero_is_no_jpeg():
     picture = _photos(1) / np.float32(255)
-    same = camera.jpeg(picture, np.zeros(1, "float32"), np.ones(1, "float32"))
+    same = camera.jpeg(picture, np.zeros(1, "float32"))
     np.testing.assert_array_equal(ops.convert_to_numpy(same), picture)
 
 
@@ -165,10 +166,11 @@ def test_cameras_are_drawn_as_the_recipe_says():
     drawn = _draw(recipe, 1, 300)
     # Camera photos: white balance, and less colour.
     taken = drawn["saturation"] < 1
-    white = drawn["target_table"].max(axis=2)
     np.testing.assert_array_equal(drawn["camera"], taken)
     assert abs(taken.mean() - 0.5) < 0.1
-    assert (white[taken].min(axis=1) < 0.999).mean() > 0.9
+    # Their balance darkens channels.
+    white = drawn["decode_table"].max(axis=2)
+    assert (np.ptp(white[taken], axis=1) > 1e-3).mean() > 0.9
     np.testing.assert_allclose(white[~taken], 1, atol=1e-3)
     assert drawn["saturation"][taken].min() >= 0.4
     over = drawn["tau"] < 1
@@ -192,7 +194,6 @@ def test_camera_photos_are_metered():
         noise=0.0,
         jpeg_share=0.0,
         lit=0.0,
-        glow=0.0,
         balance=0.0,
         saturation=(1.0, 1.0),
         stops=(0.1, 5.0),
@@ -215,13 +216,11 @@ def test_camera_photos_are_metered():
 
 
 def test_camera_photos_are_never_brighter_than_the_photo():
-    recipe = camera.Recipe(
-        gamma_share=0.0, srgb_share=0.0, contrast=0.0, target_mean=(0.9, 0.0)
+    recipe = dataclasses.replace(
+        SCENES, contrast=0.0, lit=0.0, target_mean=(0.9, 0.0), stops=(1.0, 1.0)
     )
-    drawn = _draw(recipe, 4, 20)
-    values = np.linspace(0, 1, camera.TABLE_SIZE)
-    lit = camera.lift_highlights(values, 0.5)
-    assert (drawn["target_table"] <= lit + 2e-3).all()
+    _, _, target = _take(recipe, _photos(2), camera.FINISHED, 4)
+    assert target.mean() <= _photos(2).mean() / 255 + 0.01
 
 
 def test_less_saturation_moves_colours_towards_grey():
@@ -256,31 +255,112 @@ def test_both_backends_take_the_same_pictures(tmp_path):
     assert np.abs(answers[0] - answers[1]).max() <= 1
 
 
-def test_glow_is_brightest_at_its_centre_and_follows_the_closed_form():
-    values = np.random.default_rng(3).uniform(0, 1, (2, 32, 48, 3))
-    glow = np.array([[6.0, 0.2, 0.25, 0.5], [0.0, 0.2, 0.25, 0.5]])
-    lit = camera.add_glow(values.astype("float32"), glow.astype("float32"))
-    lit = ops.convert_to_numpy(lit)
-    rows, columns = np.meshgrid(
-        (np.arange(32) + 0.5) / 32, (np.arange(48) + 0.5) / 48, indexing="ij"
-    )
-    square = ((rows - 0.25) ** 2 + (columns - 0.5) ** 2) / 0.04
-    power = 1 + 6 / (1 + square) ** 2
-    expected = 1 - (1 - values[0]) ** power[..., None]
-    np.testing.assert_allclose(lit[0], expected, atol=2e-5)
-    np.testing.assert_allclose(lit[1], values[1], atol=2e-6)
-
-
-def test_glow_and_uniform_tau_are_drawn_as_the_recipe_says():
+def test_uniform_tau_is_drawn_as_the_recipe_says():
     recipe = camera.Recipe(
-        glow=0.4, gamma_share=0.5, untouched=0.0, tau_min=0.5, tau_uniform=True
+        gamma_share=1.0, untouched=0.0, tau_min=0.5, tau_uniform=True
     )
-    drawn = _draw(recipe, 2, 600)
-    camera_photo = drawn["saturation"] < 1
-    lit = drawn["glow"][:, 0] > 0
-    assert abs(lit[camera_photo].mean() - 0.4) < 0.07
-    assert not lit[~camera_photo].any()
     # A quarter lies below 0.625; with a uniform logarithm, a third would.
-    tau = drawn["tau"][~camera_photo]
+    tau = _draw(recipe, 2, 300)["tau"]
     assert abs((tau < 0.625).mean() - 0.25) < 0.07
     assert 0.5 <= tau.min() and tau.max() <= 1
+
+
+SCENES = camera.Recipe(
+    gamma_share=0.0,
+    srgb_share=0.0,
+    untouched=0.0,
+    noise=0.0,
+    jpeg_share=0.0,
+)
+
+
+def _light(count=2, size=64):
+    """Codes of a scene whose right half lies a stop above white."""
+    light = np.full((count, size, size, 3), 0.2)
+    light += np.linspace(0, 0.3, size)[:, None, None]
+    light[:, :, size // 2 :] = 2.0
+    codes = WIDE.from_linear(light)
+    return np.uint8(np.rint(255 * codes))
+
+
+def _take(recipe, photos, kind, seed=0):
+    rng = np.random.default_rng(seed)
+    cameras = camera.draw_cameras(rng, photos, recipe, kind)
+    taken = camera.expose(photos, cameras)
+    return cameras, *map(ops.convert_to_numpy, taken)
+
+
+def test_light_above_white_is_in_the_target_and_lost_in_the_photo():
+    recipe = dataclasses.replace(
+        SCENES,
+        target_mean=(0.35, 0.0),
+        stops=(3.0, 3.5),
+        metered=0.0,
+        balance=0.0,
+    )
+    _, overexposed, target = _take(recipe, _light(), camera.LIGHT)
+    np.testing.assert_allclose(target.mean(axis=(1, 2, 3)), 0.35, atol=0.05)
+    assert (target[:, :, :30] < target[:, :, 34:].min()).all()
+    assert overexposed[:, :, 34:].min() > 0.95
+    # What is not clipped is brighter than it should be.
+    assert (overexposed[:, :, :30] > target[:, :, :30]).mean() > 0.99
+
+
+def test_a_developer_keeps_whites_near_white():
+    recipe = dataclasses.replace(SCENES, developed=1.0, balance=0.0)
+    photos = np.tile(_light(1), (6, 1, 1, 1))
+    photos[:, :, 40:] = np.uint8(
+        np.rint(255 * WIDE.from_linear(np.linspace(0.1, 1.5, 24)))
+    )[:, None]
+    cameras, overexposed, target = _take(recipe, photos, camera.LIGHT)
+    whites = np.quantile(target.max(axis=-1), 0.99, axis=(1, 2))
+    assert ((whites > 0.8) & (whites < 1)).all() and whites.mean() > 0.87
+    low, high = recipe.slider
+    assert (cameras["tau"] <= 2.0**-low).all()
+    assert (cameras["tau"] >= 2.0**-high).all()
+    assert (
+        overexposed.mean(axis=(1, 2, 3)) > target.mean(axis=(1, 2, 3))
+    ).all()
+
+
+@pytest.mark.parametrize("kind", [camera.PAIR, camera.KEPT])
+def test_photos_to_keep_are_kept(kind):
+    recipe = dataclasses.replace(SCENES, developed=0.5)
+    cameras, overexposed, target = _take(recipe, _photos(6), kind)
+    assert (cameras["tau"] == 1).all() and (cameras["camera"] == 0).all()
+    assert np.abs(overexposed - target).max() <= 0.51 / 255
+
+
+def test_the_sensor_clips_in_its_own_colours():
+    photos = np.full((2, 32, 32, 3), (60, 200, 30), "uint8")
+    cameras = camera.draw_cameras(np.random.default_rng(0), photos, SCENES)
+    matrix = np.array([[1.6, -0.5, -0.1], [-0.2, 1.5, -0.3], [0, -0.5, 1.5]])
+    cameras["from_sensor"][:] = matrix
+    cameras["to_sensor"][:] = np.linalg.inv(matrix)
+    cameras["ceiling"][:] = 0.01
+    _, table = cameras["decode_table"], cameras["exposed_table"]
+    overexposed = ops.convert_to_numpy(camera.expose(photos, cameras)[0])
+    values = photos[:, 0, 0] / 255
+    grey = values.mean(axis=1, keepdims=True)
+    values = grey + cameras["saturation"][:, None] * (values - grey)
+    for index in range(2):
+        root = [
+            np.interp(value, np.linspace(0, 1, camera.TABLE_SIZE), row)
+            for value, row in zip(
+                values[index], cameras["decode_table"][index], strict=True
+            )
+        ]
+        raw = np.minimum(np.linalg.inv(matrix) @ np.power(root, 4), 0.01)
+        root = np.clip(matrix @ raw, 0, 1) ** 0.25
+        wanted = np.interp(
+            root, np.linspace(0, 1, camera.TABLE_SIZE), table[index]
+        )
+        found = overexposed[index].mean(axis=(0, 1))
+        np.testing.assert_allclose(found, wanted, atol=1.5 / 255)
+
+
+def test_expanded_highlights_are_brighter_and_rise():
+    light = np.linspace(0, 1, 101)
+    expanded = camera.expand_highlights(light, 4.0)
+    np.testing.assert_array_equal(expanded[:41], light[:41])
+    assert expanded[-1] == 4 and (np.diff(expanded) > 0).all()

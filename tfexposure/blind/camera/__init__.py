@@ -21,30 +21,44 @@ range as well. `benchmarks/recipe.py` compares them with real brackets.
 
 from tfexposure.blind.camera.jpeg import jpeg
 from tfexposure.blind.camera.pictures import (
-    add_glow,
     expose,
+    keep_real_pairs,
     look_up,
     white_noise,
 )
-from tfexposure.blind.camera.recipe import draw_cameras
+from tfexposure.blind.camera.recipe import (
+    FINISHED,
+    KEPT,
+    LIGHT,
+    PAIR,
+    draw_cameras,
+)
 from tfexposure.blind.camera.response import (
     TABLE_SIZE,
     camera_response,
-    exposure_tables,
+    decode_table,
+    encode_table,
+    expand_highlights,
     lift_highlights,
     raise_contrast,
 )
 from tfexposure.config import CameraConfig as Recipe
 
 __all__ = [
+    "FINISHED",
+    "KEPT",
+    "LIGHT",
+    "PAIR",
     "TABLE_SIZE",
     "Recipe",
-    "add_glow",
     "camera_response",
     "draw_cameras",
     "expose",
-    "exposure_tables",
+    "decode_table",
+    "encode_table",
+    "expand_highlights",
     "jpeg",
+    "keep_real_pairs",
     "lift_highlights",
     "look_up",
     "raise_contrast",

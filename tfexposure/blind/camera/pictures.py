@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from tfexposure.blind.camera.jpeg import jpeg, per_photo
+from tfexposure.blind.camera.jpeg import jpeg, mix_channels, per_photo
 from tfexposure.imaging.exposure import dequantize, quantize
 
 
@@ -24,56 +24,62 @@ def expose(photos, cameras):
     values = dequantize(photos, grain[0] - 0.5)
     grey = ops.mean(values, axis=-1, keepdims=True)
     values = grey + per_photo(cameras["saturation"]) * (values - grey)
-    values = add_glow(values, cameras["glow"])
-    target = look_up(cameras["target_table"], values)
-    spread = per_photo(cameras["noise"])
+    root = look_up(cameras["decode_table"], values)
+    target = look_up(cameras["target_table"][:, None], root)
     # Four bytes' sum is close to a normal law; its deviation is 0.577.
-    noisy = ops.clip(values + (grain[1] - 2.0) * (spread / 0.577), 0.0, 1.0)
-    exposed = look_up(cameras["exposed_table"], noisy)
-    saved = jpeg(exposed, cameras["quality"], cameras["halved"])
+    spread = per_photo(cameras["noise"] * cameras["white"])
+    noisy = ops.maximum(root + (grain[1] - 2.0) * (spread / 0.577), 0.0)
+    root = _through_sensor(noisy, cameras)
+    exposed = look_up(cameras["exposed_table"][:, None], root)
+    saved = jpeg(exposed, cameras["quality"])
     return quantize(saved), target
 
 
-def add_glow(values, glow):
-    """Lights the photos by a lamp each, as an emulsion shows it.
-
-    `1 - (1 - value) ** (1 + strength / (1 + (distance / radius) ** 2) ** 2)`:
-    near the lamp all values approach white, none reaches it.
+def keep_real_pairs(batch, overexposed, target):
+    """Takes real pairs as they are; the others are simulated ones.
 
     Args:
-        values: (N, H, W, 3) in [0, 1].
-        glow: (N, 4): strength (0: none), radius and centre (row, column) in
-            units of the sides.
+        batch: dict with `photos` and `over`, 8-bit values (N, H, W, 3), and
+            `pair` (N,), 1 where they are a real pair; without `over` there
+            are none.
+        overexposed, target: float (N, H, W, 3), of all photos, simulated.
 
     Returns:
-        (N, H, W, 3) in [0, 1].
+        Overexposed photos and targets, float32 (N, H, W, 3) in [0, 1].
     """
-    strength, radius, row, column = (
-        per_photo(part) for part in ops.unstack(glow, 4, axis=1)
+    if "over" not in batch:
+        return overexposed, target
+    real = per_photo(batch["pair"]) > 0.5
+    return tuple(
+        ops.where(real, ops.cast(batch[name], "float32") / 255.0, simulated)
+        for name, simulated in (("over", overexposed), ("photos", target))
     )
-    height, width = values.shape[1:3]
-    rows = (ops.arange(height, dtype="float32") + 0.5) / height
-    columns = (ops.arange(width, dtype="float32") + 0.5) / width
-    down = ops.reshape(rows, (1, -1, 1, 1)) - row
-    across = ops.reshape(columns, (1, 1, -1, 1)) - column
-    square = (down * down + across * across) / (radius * radius)
-    power = 1.0 + strength / ops.square(1.0 + square)
-    return 1.0 - ops.power(ops.maximum(1.0 - values, 1e-6), power)
+
+
+def _through_sensor(root, cameras):
+    """Clips light as a sensor does, in its own colours."""
+    light = ops.square(ops.square(root))
+    light = ops.stack(mix_channels(light, cameras["to_sensor"]), axis=-1)
+    light = ops.minimum(light, per_photo(cameras["ceiling"]))
+    light = ops.stack(mix_channels(light, cameras["from_sensor"]), axis=-1)
+    light = ops.clip(light, 0.0, 1.0)
+    return ops.sqrt(ops.sqrt(light))
 
 
 def look_up(tables, values):
     """Applies each photo's tables to its channels, to the nearest entry.
 
     Args:
-        tables: (N, 3, TABLE_SIZE).
+        tables: (N, 3, TABLE_SIZE), or (N, 1, TABLE_SIZE) for all channels.
         values: (N, H, W, 3) in [0, 1].
 
     Returns:
         (N, H, W, 3).
     """
-    size = tables.shape[-1]
-    index = ops.cast(values * (size - 1) + 0.5, "int32")
-    rows = ops.reshape(ops.arange(tables.shape[0] * 3), (-1, 1, 1, 3))
+    count, channels, size = tables.shape
+    index = ops.cast(ops.minimum(values, 1.0) * (size - 1) + 0.5, "int32")
+    rows = ops.arange(count * channels, dtype="int32")
+    rows = ops.reshape(rows, (-1, 1, 1, channels))
     return ops.take(ops.reshape(tables, (-1,)), index + rows * size)
 
 

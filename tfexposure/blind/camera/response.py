@@ -50,29 +50,43 @@ def raise_contrast(display, power, share):
     return display + share * (step - display)
 
 
-def exposure_tables(encode, tau, balance=(1.0, 1.0, 1.0), scene=None):
-    """Tabulates what a camera does to the display values of a good photo.
+def expand_highlights(light, factor):
+    """Gives a finished photo's whites the light that its scene may have had.
+
+    Light from the middle up is multiplied, at white by the factor.
+    """
+    share = np.clip((light - 0.4) / 0.6, 0, 1)
+    return light * factor ** (share * share * (3 - 2 * share))
+
+
+def decode_table(decode, gains, top):
+    """Tabulates which light a photo's values stand for.
 
     Args:
-        encode: increasing function from light to display values, both [0, 1].
-        tau: float in (0, 1], the light that becomes white.
-        balance: gain of light per channel.
-        scene: function applied to the display values of the photo itself.
+        decode: function from values in [0, 1] to light; 1 is white.
+        gains: gain of light per channel.
+        top: float, the greatest light.
 
     Returns:
-        Two float32 (3, TABLE_SIZE): the target's and the overexposed photo's
-        display values at the photo's values 0, ..., 1.
+        float32 (3, TABLE_SIZE): the fourth root of light / top, in [0, 1], at
+        the values 0, ..., 1. Equal steps of that root resolve all stops.
     """
-    # Light spans many stops: equal steps of its fourth root resolve them all.
-    light = np.linspace(0, 1, 4 * TABLE_SIZE) ** 4
-    display = encode(light)
-    values = np.linspace(0, 1, TABLE_SIZE)
-    if scene:
-        values = scene(values)
-    decoded = np.interp(values, display, light)
-    balanced = decoded * np.asarray(balance)[:, None]
+    light = decode(np.linspace(0, 1, TABLE_SIZE))
+    light = light * np.asarray(gains)[:, None] / top
+    return np.clip(light, 0, 1).astype("float32") ** 0.25
 
-    def shown(gain):
-        return np.interp(np.minimum(balanced * gain, 1), light, display)
 
-    return shown(1.0).astype("float32"), shown(1.0 / tau).astype("float32")
+def encode_table(encode, gain, top):
+    """Tabulates what a camera shows of light.
+
+    Args:
+        encode: function from light in [0, 1] to display values.
+        gain: float, of light; what exceeds 1 then is white.
+        top: float, the greatest light.
+
+    Returns:
+        float32 (TABLE_SIZE,): display values where the fourth root of
+        light / top is 0, ..., 1.
+    """
+    light = np.linspace(0, 1, TABLE_SIZE) ** 4 * top
+    return encode(np.minimum(light * gain, 1)).astype("float32")
