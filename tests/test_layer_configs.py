@@ -10,6 +10,7 @@ from keras import ops
 from tfexposure import perceptual
 from tfexposure.blind import (
     BlindRestorer,
+    CurveDistribution,
     CurveExpert,
     GlobalEncoder,
     LocalUNet,
@@ -37,6 +38,7 @@ ARGUMENTS = {
         "clip": (0.95, 0.98),
         "lift": 0.8,
         "known_stops": 1.5,
+        "hypotheses": 2,
     },
     ConvBlock: {
         "layer": keras.layers.Conv2D(2, 3, use_bias=False),
@@ -45,8 +47,13 @@ ARGUMENTS = {
         "norm": "instance",
         "activation": "relu",
     },
+    CurveDistribution: BRANCH | {"hypotheses": 2},
     CurveExpert: BRANCH,
-    GlobalEncoder: BRANCH | {"use_camera_statistics": True},
+    GlobalEncoder: BRANCH
+    | {
+        "use_camera_statistics": True,
+        "histogram_step": 2,
+    },
     LocalUNet: {"widths": (4, 5)},
     MixtureOfCurves: BRANCH,
     NoiseInjection: {"seed": 6},

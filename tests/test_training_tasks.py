@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import training_support as support
+from PIL import Image
 from skimage import data
 
 from tfexposure import config as config_module
 from tfexposure import evaluation
 from tfexposure.config import RunDir
 from tfexposure.data import crops, packed
+from tfexposure.data.mixture import PhotoMixture
 from tfexposure.data.packed import ArrayPhotos, Batches
 from tfexposure.errors import UserError
 from tfexposure.training import loop, validation
@@ -300,3 +302,59 @@ def test_figures_of_the_truth_and_of_nothing(source):
     # Identical images count as 60 dB.
     assert perfect["psnr"] == 60
     assert perfect["l1"] == 0
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """A folder of two real pairs: what is 60 is 120 in the other frame."""
+    folder = support.write_photos(tmp_path / "pairs", 2)
+    lines = ["over,reference"]
+    for path in sorted(folder.iterdir()):
+        with Image.open(path) as image:
+            bright = np.uint8(np.asarray(image) // 2 + 120)
+        Image.fromarray(bright).save(folder / f"over_{path.name}")
+        lines.append(f"over_{path.name},{path.name}")
+    (folder / "pairs.csv").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_real_pairs_pass_through_all_augmentations(source, pairs, task):
+    config = support.tiny_config(
+        source, task=task, data={"pairs": str(pairs), "pair_share": 0.5}
+    )
+    task = make_task(config)
+    photos = PhotoMixture(source, task.shares, task.short_side, str(pairs))
+    batches = Batches(photos, task.example, 16, seed=2, threads=1, cut=task.cut)
+    batch = batches.make(0)
+    batches.close()
+    real = batch["pair"] == 1
+    assert 0.2 < real.mean() < 0.8
+    found = task.prepare(batch)
+    overexposed, target = (
+        np.asarray(found[name]) for name in ("overexposed", "target")
+    )
+    # One place, one mirroring, nothing else: the relation of the files.
+    different = (overexposed[real] != target[real]).any(axis=(1, 2, 3))
+    assert different.any()
+    expected = target[real] / 2 + 120 / 255
+    near = np.abs(overexposed[real] - expected)[different]
+    assert near.mean() < 0.01
+    # The others are simulated.
+    simulated = overexposed[~real], target[~real]
+    assert all(np.ptp(images) > 0.2 for images in simulated)
+
+
+def test_shares_beyond_all_photos_are_refused(source, pairs):
+    config = support.tiny_config(
+        source, data={"pairs": str(pairs), "pair_share": 1.5}
+    )
+    with pytest.raises(UserError, match="more than 1"):
+        make_task(config)
+
+
+def test_frames_of_two_sizes_are_refused(tmp_path, pairs):
+    with Image.open(pairs / "00.png") as image:
+        image.crop((0, 0, 20, 20)).save(pairs / "00.png")
+    with pytest.raises(UserError, match="over_00.png.*one size"):
+        PhotoMixture("", {"pair": 1.0}, pairs=str(pairs))

@@ -20,6 +20,7 @@ from tfexposure.blind.camera_statistics import (
     camera_statistics,
     soft_histogram,
 )
+from tfexposure.blind.curve_distribution import CurveDistribution
 from tfexposure.blind.global_encoder import (
     CurveExpert,
     GlobalEncoder,
@@ -36,6 +37,7 @@ __all__ = [
     "MixtureOfCurves",
     "BlindRestorer",
     "GlobalEncoder",
+    "CurveDistribution",
     "CurveExpert",
     "soft_histogram",
     "camera_statistics",

@@ -83,12 +83,14 @@ def _channels(images):
     return ops.unstack(ops.transpose(images, (0, 3, 1, 2)), 3, axis=1)
 
 
-def camera_statistics(samples, means):
+def camera_statistics(samples, means, step=1):
     """Computes the statistics that tell kinds of cameras.
 
     Args:
         samples: (N, 128, 128, 3), single pixels, in [0, 1].
         means: (N, 128, 128, 3), of the pixels around each.
+        step: every so many rows and columns are counted by level; the
+            histograms take most of the time.
 
     Returns:
         (N, 314), most of them between 0 and 2: histograms of luminance,
@@ -96,7 +98,7 @@ def camera_statistics(samples, means):
         together; what lies beside clipped pixels; and the colours of 16
         parts of the photo.
     """
-    channels = _channels(samples)
+    channels = _channels(samples[:, ::step, ::step])
     luminance = luminance_of_channels(*channels)
     largest = ops.maximum(ops.maximum(*channels[:2]), channels[2])
     smallest = ops.minimum(ops.minimum(*channels[:2]), channels[2])
@@ -109,7 +111,7 @@ def camera_statistics(samples, means):
         *(_spread(found[:, 0]) for found in (bright, large, small)),
         *(2.0 * _means(found)[:, 0] for found in (bright, large)),
         _joint_clips(*_channels(clipped)),
-        _beside_clipped(channels, clipped),
+        _beside_clipped(channels, clipped, step),
         ops.reshape(ops.average_pool(means, 32, 32) * 2.0 - 1.0, (-1, 48)),
     ]
     return ops.concatenate(parts, axis=-1)
@@ -150,9 +152,10 @@ def _joint_clips(red, green, blue):
     return _spread(ops.stack(alone, axis=-1))
 
 
-def _beside_clipped(channels, clipped):
+def _beside_clipped(channels, clipped, step):
     """Histograms of a clipped pixel's neighbours, and how many: (N, 99)."""
     beside = (1.0 - clipped) * ops.max_pool(clipped, 3, 1, padding="same")
+    beside = beside[:, ::step, ::step]
     found = []
     for values, weight in zip(channels, _channels(beside), strict=True):
         share = ops.mean(weight, axis=(1, 2))[:, None]

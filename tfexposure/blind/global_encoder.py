@@ -21,7 +21,7 @@ GATE_SHARPNESS = 10.0
 _RESIDUAL_LEVELS = (2, 3)
 
 
-class _Branch(keras.layers.Layer):
+class Branch(keras.layers.Layer):
     """A network of the thumbnail: what all of them are told.
 
     `_make` makes the inner layers.
@@ -46,7 +46,7 @@ class _Branch(keras.layers.Layer):
 
 
 @register
-class GlobalEncoder(_Branch):
+class GlobalEncoder(Branch):
     """Embeds a thumbnail (N, 128, 128, 9) as (N, embedding_size).
 
     Args:
@@ -54,6 +54,7 @@ class GlobalEncoder(_Branch):
         embedding_size: length of the embedding.
         dropout: share of pooled features dropped in training.
         use_camera_statistics: whether `camera_statistics` are features, too.
+        histogram_step: every so many rows and columns are counted.
     """
 
     def __init__(
@@ -62,10 +63,12 @@ class GlobalEncoder(_Branch):
         embedding_size=64,
         dropout=0.3,
         use_camera_statistics=False,
+        histogram_step=1,
         **kwargs,
     ):
         super().__init__(widths, embedding_size, dropout, **kwargs)
         self.use_camera_statistics = use_camera_statistics
+        self.histogram_step = histogram_step
 
     def _make(self, widths, embedding_size, dropout):
         self.downs = [conv(width, 2) for width in widths]
@@ -96,16 +99,16 @@ class GlobalEncoder(_Branch):
 
     def call(self, thumbnail, training=False):
         image, clipped, samples = ops.split(thumbnail, 3, axis=-1)
-        maps = self._convolve(image, clipped)
+        maps, step = self._convolve(image, clipped), self.histogram_step
         features = [
             ops.mean(maps, axis=(1, 2)),
             ops.max(maps, axis=(1, 2)),
-            histograms(samples),
+            histograms(samples[:, ::step, ::step]),
             # Spreads the shares near none at all.
             ops.sqrt(ops.mean(clipped, axis=(1, 2)) + 1e-4),
         ]
         if self.use_camera_statistics:
-            features.append(camera_statistics(samples, image))
+            features.append(camera_statistics(samples, image, step))
         x = ops.concatenate(features, axis=-1)
         x = self.feature_dropout(x, training=training)
         for layer in self.hidden:
@@ -125,7 +128,7 @@ class GlobalEncoder(_Branch):
 
 
 @register
-class CurveExpert(_Branch):
+class CurveExpert(Branch):
     """Predicts one tone curve and an embedding from a thumbnail.
 
     Input: (N, 128, 128, 9). Output: positive slopes (N, pieces), see
@@ -156,7 +159,7 @@ class CurveExpert(_Branch):
 
 
 @register
-class MixtureOfCurves(_Branch):
+class MixtureOfCurves(Branch):
     """Mixes two tone curves by a gate: a mixture of experts.
 
     What the paper's power law clipped looks much like what a camera squeezed,

@@ -7,6 +7,7 @@ of 0.04 is an error of a twenty-fifth of the range.
 from keras import ops
 
 from tfexposure.blind import camera, tone_curve
+from tfexposure.blind.curve_distribution import CurveErrors
 from tfexposure.imaging.luminance import luminance_of_channels
 from tfexposure.imaging.thumbnail import thumbnails_of
 from tfexposure.losses import (
@@ -21,9 +22,11 @@ def expose_batch(batch):
 
     Args:
         batch: dict of `photos` (N, H, W, 3), `crop` (int32, row and column of
-            the crops) and what `camera.draw_cameras` gives.
+            the crops) and what `camera.draw_cameras` gives; `over`
+            (N, H, W, 3) of real pairs, and `pair` (N,), 1 for those.
     """
-    overexposed, target = camera.expose(batch["photos"], batch)
+    taken = camera.expose(batch["photos"], batch)
+    overexposed, target = camera.keep_real_pairs(batch, *taken)
     return {
         "overexposed": overexposed,
         "target": target,
@@ -58,7 +61,8 @@ def blind_losses(
         dict of scalars: `loss`, the losses by name, and `discriminator`, that
         network's own loss, if there is one.
     """
-    slopes, embedding, losses = _global_losses(model, batch)
+    power = weights.likelihood_power
+    slopes, embedding, losses = _global_losses(model, batch, power)
     if not crop_count:
         return {"loss": _weighted(losses, weights), **losses}
     crops = _most_clipped(
@@ -118,7 +122,7 @@ def _local_losses(
     return own
 
 
-def _global_losses(model, batch):
+def _global_losses(model, batch, power):
     """Returns the slopes, the embedding and the losses of whole photos."""
     images = batch["overexposed"], batch["target"]
     if model.known_stops is not None:
@@ -126,6 +130,8 @@ def _global_losses(model, batch):
             batch["thumbnail"], training=True
         )
         return slopes, embedding, _curve_losses(model, *images, slopes)
+    if model.hypotheses:
+        return _distribution_losses(model, batch, power)
     branch = model.global_branch
     power_law, camera, logits = branch.components(
         batch["thumbnail"], training=True
@@ -138,6 +144,39 @@ def _global_losses(model, batch):
     # What is filled has no say in what a photo is.
     mixed = branch.mix(power_law, camera, ops.stop_gradient(logits))
     return *mixed, losses
+
+
+def _distribution_losses(model, batch, power):
+    """Returns slopes, embedding and losses of a `CurveDistribution`.
+
+    A curve's likelihood is a power of its square error, with its error after
+    the best gain beside it: the density of a mixture with heavy tails.
+    """
+    branch = model.global_branch
+    thumbnail = batch["thumbnail"]
+    slopes, logits, embedding = branch.distribution(thumbnail, training=True)
+    errors = _curve_errors(model, batch["overexposed"], batch["target"])
+    square = ops.log(errors.square(slopes))
+    cost = square + 0.3 * ops.log(errors.square_best_gain(slopes))
+    log_probable = ops.log_softmax(logits)
+    surprise = -ops.logsumexp(log_probable - power * cost, axis=1)
+    chosen, share = branch.choose(
+        ops.stop_gradient(slopes), ops.stop_gradient(logits), thumbnail
+    )
+    losses = {
+        "surprise": ops.mean(surprise),
+        # Told, not descended: what the answer in use costs.
+        "chosen": ops.mean(ops.log(errors.square(chosen[:, None]))),
+        "best": ops.mean(ops.min(square, axis=1)),
+        "share": ops.mean(share),
+    }
+    return chosen, embedding, losses
+
+
+def _curve_errors(model, overexposed, target):
+    """Returns `CurveErrors` of every fourth pixel, where nothing is clipped."""
+    seen, wanted = overexposed[:, ::4, ::4], target[:, ::4, ::4]
+    return CurveErrors(seen, wanted, 1.0 - model.clip_mask(seen))
 
 
 def gate_losses(model, batch):
@@ -161,7 +200,12 @@ def _cross_entropy(logits, label):
 
 
 def _weighted(losses, weights):
-    return sum(getattr(weights, name) * loss for name, loss in losses.items())
+    """Adds up the losses that have a weight; the others are told alone."""
+    return sum(
+        getattr(weights, name) * loss
+        for name, loss in losses.items()
+        if hasattr(weights, name)
+    )
 
 
 def _adversarial_losses(discriminator, overexposed, wanted, restored, mask):

@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from tfexposure.blind.curve_distribution import CurveDistribution
 from tfexposure.blind.global_encoder import CurveExpert, MixtureOfCurves
 from tfexposure.blind.local_unet import (
     LIFT,
@@ -53,6 +54,7 @@ class BlindRestorer(keras.Model):
         known_stops: how far every photo is overexposed, if that is known: the
             curve is then the line that undoes it, eq. (10), whatever the
             photo.
+        hypotheses: curves of `CurveDistribution`; 0: a `MixtureOfCurves`.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class BlindRestorer(keras.Model):
         clip=MASK_RAMP,
         lift=0.7,
         known_stops=None,
+        hypotheses=0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -74,10 +77,16 @@ class BlindRestorer(keras.Model):
         self.clip = tuple(clip)
         self.lift = lift
         self.known_stops = known_stops
-        # A known exposure leaves no gate anything to tell.
-        branch = MixtureOfCurves if known_stops is None else CurveExpert
+        self.hypotheses = hypotheses
+        arguments = encoder_widths, embedding_size, dropout
         with full_precision(self):
-            self.global_branch = branch(encoder_widths, embedding_size, dropout)
+            if known_stops is not None:
+                # A known exposure leaves nothing to tell.
+                self.global_branch = CurveExpert(*arguments)
+            elif hypotheses:
+                self.global_branch = CurveDistribution(*arguments, hypotheses)
+            else:
+                self.global_branch = MixtureOfCurves(*arguments)
             self.local_unet = LocalUNet(unet_widths)
 
     @property
@@ -109,8 +118,12 @@ class BlindRestorer(keras.Model):
             image, thumbnail = inputs
         else:
             image, thumbnail = inputs, self.thumbnail(inputs)
-        slopes, embedding = self.encode_photo(thumbnail, training=training)
-        return self.restore(image, slopes, embedding, training=training)
+        slopes, embedding, share = self.judge_photo(thumbnail, training)
+        answer = self.restore(image, slopes, embedding, training=training)
+        if share is None:
+            return answer
+        share = ops.reshape(share, (-1, 1, 1, 1))
+        return image + share * (answer - image)
 
     def thumbnail(self, image):
         """Reduces whole photos (N, H, W, 3) to (N, 128, 128, 9)."""
@@ -123,11 +136,28 @@ class BlindRestorer(keras.Model):
             Slopes of the tone curve (N, pieces), and the embedding
             (N, embedding_size).
         """
+        return self.judge_photo(thumbnail, training)[:2]
+
+    def judge_photo(self, thumbnail, training=False):
+        """Encodes whole photos, and says whether they need it.
+
+        Returns:
+            Slopes and embedding, see `encode_photo`; and the share of the
+            answer that each photo needs, (N, 1) in [0, 1], or None where
+            nothing tells it.
+        """
+        if self.hypotheses and self.known_stops is None:
+            branch = self.global_branch
+            slopes, logits, embedding = branch.distribution(
+                thumbnail, training=training
+            )
+            slopes, share = branch.choose(slopes, logits, thumbnail)
+            return slopes, embedding, share
         slopes, embedding = self.global_branch(thumbnail, training=training)
         if self.known_stops is not None:
             known = GAMMA_2_2.from_linear(2.0**-self.known_stops)
             slopes = ops.zeros_like(slopes) + float(known)
-        return slopes, embedding
+        return slopes, embedding, None
 
     def clip_mask(self, image):
         """Says per channel how surely a value is clipped, in [0, 1]."""

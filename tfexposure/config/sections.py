@@ -57,6 +57,14 @@ class DataConfig:
         ("none", "memory"),
     )
     service: str = _field("", "Address of a tf.data service dispatcher.")
+    pairs: str = _field(
+        "",
+        "Real pairs to train on, aligned: a folder with pairs.csv, or a packed "
+        "file with train_over and train_reference; photos then lie in memory.",
+    )
+    pair_share: float = _field(
+        0.1, "Share of them in the stream; the rest is simulated.", least=0
+    )
     threads: int = _field(
         0,
         "Threads that make batches of packed photos; 0: one per core.",
@@ -146,6 +154,12 @@ class RestorerConfig:
     unet_widths: tuple = _field(
         (24, 48, 64, 96, 96), "Widths of the local network."
     )
+    hypotheses: int = _field(
+        0,
+        "Tone curves of the distribution over exposures, beside the identity; "
+        "0: two experts and a gate.",
+        least=0,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +179,12 @@ class BlindLossConfig:
     curve: float = _field(2.0, "L1 of the tone curve where nothing is clipped.")
     shape: float = _field(4.0, "The same after the best gain per photo.")
     kind: float = _field(0.1, "Cross-entropy of the gate.")
+    surprise: float = _field(
+        0.2, "Negative log likelihood under the distribution of curves."
+    )
+    likelihood_power: float = _field(
+        1.5, "Power of a curve's square error in that likelihood."
+    )
     curve_log: float = _field(0.0, "Logarithm of the curve's square error.")
     shape_log: float = _field(0.0, "The same after the best gain.")
     filled: float = _field(0.1, "L1 of clipped areas.")
@@ -204,9 +224,6 @@ class CameraConfig:
     lit: float = _field(
         0.35, "Camera photos: share whose highlights are lifted to white first."
     )
-    glow: float = _field(
-        0.35, "Camera photos: share that a light is put into or beside first."
-    )
     noise: float = _field(
         0.008, "Greatest deviation of sensor noise, in display values."
     )
@@ -236,6 +253,28 @@ class CameraConfig:
     )
     contrast: float = _field(
         0.8, "Camera photos: share whose contrast is raised first."
+    )
+    metered: float = _field(
+        1.0,
+        "Camera photos: share exposed for `exposed_mean`; the others by any of "
+        "`stops`.",
+    )
+    expanded: float = _field(
+        0.0,
+        "Camera photos that are finished ones: share whose whites are given "
+        "light above white first.",
+    )
+    developed: float = _field(
+        0.0,
+        "Camera photos: share made by the exposure slider of a raw developer "
+        "instead; the target is a finished photo.",
+    )
+    slider: tuple = _field((0.4, 2.25), "Its least and greatest stops.")
+    light_share: float = _field(
+        0.0, "Share of photos of the group `light`, with light above white."
+    )
+    kept_share: float = _field(
+        0.0, "Share of photos of the group `kept`, to be left as they are."
     )
 
 

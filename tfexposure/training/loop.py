@@ -12,6 +12,7 @@ from absl import logging
 
 from tfexposure.config import RunDir
 from tfexposure.data import packed
+from tfexposure.data.mixture import PhotoMixture
 from tfexposure.data.packed import ArrayPhotos, Batches
 from tfexposure.errors import Interrupted, UnreadablePhotos, UserError
 from tfexposure.storage import shown, write_atomically
@@ -350,6 +351,14 @@ def _in_memory(config, backend, source):
 
 def _open_photos(config, backend, task, run_dir):
     data = config.data
+    if list(task.shares) != ["train"]:
+        return PhotoMixture(
+            data.source,
+            task.shares,
+            task.short_side,
+            data.pairs,
+            data.max_unreadable,
+        )
     if _in_memory(config, backend, data.source):
         return ArrayPhotos.open(
             data.source, "train", task.short_side, data.max_unreadable

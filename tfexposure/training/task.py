@@ -27,6 +27,8 @@ class Task:
             of `pixels`, too; None: examples hold pixels.
         short_side: greatest short side of photos that `example` needs, in
             pixels.
+        shares: group -> share in the stream of photos, see `PhotoMixture`;
+            `train` alone is that group or all of a folder.
         frozen: further networks that `losses` uses and nobody trains.
         told: names of the losses for the progress line.
     """
@@ -39,6 +41,9 @@ class Task:
     example: Callable
     short_side: int
     cut: Callable | None = None
+    shares: dict[str, float] = dataclasses.field(
+        default_factory=lambda: {"train": 1.0}
+    )
     frozen: tuple[keras.Model, ...] = ()
     told: tuple[str, ...] = ()
 

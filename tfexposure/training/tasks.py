@@ -14,7 +14,8 @@ from tfexposure import pretrained
 from tfexposure.blind import BlindRestorer, camera
 from tfexposure.blind import objective as blind_objective
 from tfexposure.data import crops
-from tfexposure.data.packed import draw_view
+from tfexposure.data.mixture import PAIR, MixedPhoto
+from tfexposure.data.packed import draw_views
 from tfexposure.errors import UserError
 from tfexposure.imaging import exposure
 from tfexposure.imaging.transfer_curves import get_response
@@ -27,6 +28,12 @@ from tfexposure.training.optimizers import adam
 from tfexposure.training.task import Task
 from tfexposure.weights import read_weights
 
+_KINDS = {
+    "train": camera.FINISHED,
+    "light": camera.LIGHT,
+    "pair": camera.PAIR,
+    "kept": camera.KEPT,
+}
 _POLICIES = {
     "float32": "float32",
     "bfloat16": "mixed_bfloat16",
@@ -89,6 +96,7 @@ def make_product(config):
         clip=settings.clip,
         lift=settings.lift,
         known_stops=settings.stops or None,
+        hypotheses=settings.hypotheses,
     )
     restorer.build()
     return restorer
@@ -116,7 +124,12 @@ def _paper(config, replicas):
 
     def example(photo, rng, _):
         box = crops.draw_box(photo.shape, rng, data.resize_max, data.flip)
-        return {"box": box, **_draw_exposure(rng, data)}
+        drawn = _draw_exposure(rng, data)
+        if not data.pairs:
+            return {"box": box, **drawn}
+        photo = _as_mixed(photo)
+        views = [crops.cut(f, box, data.crop_size) for f in photo.frames]
+        return drawn | _frames(config, photo, views)
 
     def prepare(batch):
         if "pixels" in batch:
@@ -135,11 +148,29 @@ def _paper(config, replicas):
         losses=losses,
         prepare=prepare,
         example=example,
-        cut=lambda photo, box: crops.cut(photo, box, data.crop_size),
+        cut=None
+        if data.pairs
+        else lambda photo, box: crops.cut(photo, box, data.crop_size),
         short_side=short_side,
+        shares=_shares(config),
         frozen=(features,) if features else (),
         told=("generator", "discriminator", "content", "perceptual"),
     )
+
+
+def _as_mixed(photo):
+    """Takes a photo of no mixture for one to train on."""
+    if isinstance(photo, MixedPhoto):
+        return photo
+    return MixedPhoto("train", (photo,))
+
+
+def _frames(config, photo, views):
+    """Returns an example's pixels, for `camera.keep_real_pairs`."""
+    if not config.data.pairs:
+        return {"photos": views[0]}
+    pair = np.float32(photo.group == PAIR)
+    return {"photos": views[0], "over": views[-1], "pair": pair}
 
 
 def _draw_exposure(rng, data):
@@ -165,10 +196,9 @@ def _overexpose(batch, data):
     response = get_response(data.response)
     overexposed = exposure.quantize(exposure.overexpose(target, tau, response))
     if data.jpeg_quality_max:
-        halved = keras.ops.ones_like(batch["quality"])
-        overexposed = exposure.quantize(
-            camera.jpeg(overexposed, batch["quality"], halved)
-        )
+        saved = camera.jpeg(overexposed, batch["quality"])
+        overexposed = exposure.quantize(saved)
+    overexposed, target = camera.keep_real_pairs(batch, overexposed, target)
     return {"overexposed": overexposed, "target": target}
 
 
@@ -216,12 +246,17 @@ def _blind(config, replicas):
     room = max(config.data.crop_size - loss.crop_size, 0) // 2 + 1
 
     def example(photo, rng, step_rng):
-        view = draw_view(photo, rng, config.data.crop_size)
-        drawn = camera.draw_cameras(rng, view[None], config.camera)
+        photo = _as_mixed(photo)
+        kind = _KINDS[photo.group]
+        views = draw_views(photo.frames, rng, config.data.crop_size)
+        if kind == camera.PAIR and rng.uniform() < config.camera.untouched:
+            # The well-exposed frame needs nothing.
+            views = views[:1] * 2
+        drawn = camera.draw_cameras(rng, views[0][None], config.camera, kind)
         crop = (2 * step_rng.integers(0, room, 2)).astype("int32")
         return {
-            "photos": view,
             "crop": crop,
+            **_frames(config, photo, views),
             **{name: values[0] for name, values in drawn.items()},
         }
 
@@ -233,9 +268,35 @@ def _blind(config, replicas):
         prepare=prepare,
         example=example,
         short_side=2 * config.data.crop_size,
+        shares=_shares(config),
         frozen=(features,) if features else (),
-        told=("restorer", "curve", "filled_root", "kind", "discriminator"),
+        told=(
+            "restorer",
+            "surprise",
+            "chosen",
+            "best",
+            "share",
+            "curve",
+            "filled_root",
+            "kind",
+            "discriminator",
+        ),
     )
+
+
+def _shares(config):
+    """Returns the share of each group of photos, of all that have one."""
+    shares = {}
+    if config.data.pairs:
+        shares[PAIR] = config.data.pair_share
+    if config.task == "blind":
+        shares["light"] = config.camera.light_share
+        shares["kept"] = config.camera.kept_share
+    rest = 1.0 - sum(shares.values())
+    if rest < -1e-9:
+        raise UserError(f"shares of photos add up to more than 1: {shares}")
+    shares["train"] = max(rest, 0.0)
+    return {group: share for group, share in shares.items() if share}
 
 
 def _freeze_all_but_the_gate(restorer):

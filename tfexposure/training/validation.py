@@ -9,7 +9,6 @@ does, whoever made them. What is scored depends on `data.validation_source`:
   publish.
 """
 
-import itertools
 import json
 import math
 import os
@@ -17,6 +16,8 @@ import os
 import numpy as np
 from keras import ops
 
+from tfexposure.blind import camera
+from tfexposure.config import CameraConfig
 from tfexposure.data import packed
 from tfexposure.data.well_exposed import SCORING, is_well_exposed
 from tfexposure.errors import UserError
@@ -47,6 +48,11 @@ _SIMULATIONS = {
     "tau0.2": Simulation.from_name("tau0.2"),
     CLEAN: Simulation.from_name("tau1"),
 }
+# Real pairs: set, and its groups.
+_PAIRS = (
+    ("brackets", "over", "reference"),
+    ("cameras", "valid_over", "valid_reference"),
+)
 # As most photos of the benchmark.
 _SIZE = (256, 352)
 _PAIR_SIZE = (256, 384)
@@ -213,18 +219,48 @@ def load_sets(path, count=64):
         targets, names = _originals(path, count)
         for name, simulation in _SIMULATIONS.items():
             sets[name] = _in_batches(map(simulation.apply, targets, names))
-    if {"over", "reference"} <= groups:
-        pairs = (
-            _squeezed(packed.read_photos(path, group), _PAIR_SIZE)
-            for group in ("reference", "over")
-        )
-        sets["brackets"] = _in_batches(map(Example, itertools.count(), *pairs))
+    for name, over, reference in _PAIRS:
+        if {over, reference} <= groups:
+            sets[name] = _in_batches(_real_pairs(path, over, reference, count))
+    if "valid_light" in groups:
+        sets["developed"] = _in_batches(_developed(path, count))
+    if "valid_kept" in groups:
+        photos = spread(packed.read_photos(path, "valid_kept"), count)
+        photos = _squeezed(photos, _SIZE)
+        sets[CLEAN + "-kept"] = _in_batches(_examples(photos, photos))
     if not sets:
         raise UserError(
             f"{path}: has no photos of the group 'valid', nor of 'over' and "
             "'reference'"
         )
     return sets
+
+
+def _real_pairs(path, over, reference, count):
+    pairs = (
+        _squeezed(spread(packed.read_photos(path, group), count), _PAIR_SIZE)
+        for group in (reference, over)
+    )
+    return _examples(*pairs)
+
+
+def _examples(targets, overexposed):
+    pairs = zip(targets, overexposed, strict=True)
+    return [Example(str(i), *pair) for i, pair in enumerate(pairs)]
+
+
+def _developed(path, count):
+    """Photos with light above white, overexposed by a raw developer."""
+    recipe = CameraConfig(untouched=0.0, developed=1.0, noise=0.0)
+    rng = np.random.default_rng(0)
+    for index, photo in enumerate(
+        spread(packed.read_photos(path, "valid_light"), count)
+    ):
+        view = packed.squeeze(photo, *_SIZE)[None]
+        drawn = camera.draw_cameras(rng, view, recipe, camera.LIGHT)
+        overexposed, target = camera.expose(view, drawn)
+        target, overexposed = (np.asarray(e)[0] for e in (target, overexposed))
+        yield Example(str(index), target, overexposed)
 
 
 def _originals(path, count):
@@ -269,6 +305,6 @@ def _means(found):
     by_figure: dict[str, list[float]] = {}
     for name, value in found.items():
         group, figure = name.split("/")
-        if group != CLEAN and not math.isnan(value):
+        if not group.startswith(CLEAN) and not math.isnan(value):
             by_figure.setdefault(figure, []).append(value)
     return {k: sum(each) / len(each) for k, each in by_figure.items()}
