@@ -4,6 +4,8 @@
 # make fuzz   10,000 broken photos, at most 20 minutes; make test has a sample
 # make test-beam  the tests of curation on Apache Beam
 #
+# make natural    trains the blind model from nothing; SHARED names the photos
+#
 # Each sets up what it needs in .venv; running it again is quick and safe.
 
 PYTHON ?= python3
@@ -23,7 +25,14 @@ JAX_TESTS := baselines camera classifiers discriminator exposure generator \
   imaging layer_configs layers losses metrics blind \
   blind_camera_statistics perceptual weights
 
-.PHONY: demo test fuzz test-beam lint format install clean
+# The photos of docs/model_card.md, and the scenes of brackets2 that validate:
+# cameras that no training scene was taken with.
+SHARED ?= ../shared/photos
+RUNS ?= runs
+VALID_SCENES := s04,s05,s06,s07,s18,s19,s20,s21,s24,s25,s26,s31,s32,s33,s34,$\
+  s39,s40,s43,s45,s47
+
+.PHONY: demo test fuzz test-beam natural lint format install clean
 
 demo: $(VENV)/.installed
 	@TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python examples/demo.py --output=$(DEMO)
@@ -45,6 +54,24 @@ test-beam:
 	  $(VENV)-beam/bin/python -m pip install --quiet --editable ".[beam]" \
 	    pytest pytest-timeout && touch $(VENV)-beam/.installed; }
 	$(VENV)-beam/bin/python -m pytest tests/test_data_beam.py
+
+# Each stage resumes where it was stopped.
+natural: $(RUNS)/photos.npz
+	$(STAGE)=configs/natural_curves.flags --run_dir=$(RUNS)/curves
+	$(STAGE)=configs/natural_local.flags --run_dir=$(RUNS)/local \
+	  --train.init=$(RUNS)/curves/best/restorer.weights.h5
+
+STAGE = KERAS_BACKEND=jax $(BIN)/python trainers/train_gan.py \
+  --data.source=$(RUNS)/photos.npz --data.pairs=$(RUNS)/photos.npz \
+  --data.validation_source=$(RUNS)/photos.npz --flagfile
+
+$(RUNS)/photos.npz: $(VENV)/.installed
+	@mkdir -p $(RUNS)
+	$(BIN)/python trainers/pack_photos.py --train=$(SHARED)/scenes/train \
+	  --train=$(SHARED)/ccby --valid=$(SHARED)/scenes/valid \
+	  --valid=$(SHARED)/kodak --pairs=$(SHARED)/brackets \
+	  --train_pairs=$(SHARED)/brackets2 --valid_scenes=$(VALID_SCENES) \
+	  --kept=$(SHARED)/cid22 --light=$(SHARED)/hdr --documents=60 --output=$@
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -18,11 +18,12 @@ from pathlib import Path
 
 from absl import app, flags
 
-from tfexposure.data import light
+from tfexposure.data import documents, light
 from tfexposure.data import packed as photos
 from tfexposure.data.pairs import read_pairs
 from tfexposure.data.well_exposed import TRAINING, is_well_exposed
 from tfexposure.errors import UserError
+from tfexposure.imaging.files import read_rgb
 from tfexposure.storage import list_photos, write_atomically
 
 _TRAIN = flags.DEFINE_multi_string("train", [], "Folders of training photos.")
@@ -36,6 +37,9 @@ _VALID_SCENES = flags.DEFINE_list(
 )
 _KEPT = flags.DEFINE_multi_string(
     "kept", [], "Folders of photos that a model shall leave as they are."
+)
+_DOCUMENTS = flags.DEFINE_integer(
+    "documents", 0, "Drawn pages, charts, screens and collages of each kind."
 )
 _LIGHT = flags.DEFINE_multi_string(
     "light", [], "Folders of photos with light above white, see data/light.py."
@@ -96,6 +100,7 @@ def _pack():
         found += _kept(folder)
     for folder in _LIGHT.value:
         found += _lights(folder)
+    found += _documents(found)
     if not found:
         raise UserError("no photos: name folders by --train or --valid")
     buffer = io.BytesIO()
@@ -135,6 +140,22 @@ def _kept(folder):
         if group == "kept" and is_well_exposed(pixels, TRAINING):
             found.append((f"{folder}/{name}", "train", data))
     return found
+
+
+def _documents(found):
+    """Draws documents, some with photos of `train` in them."""
+    pictures = [data for _, group, data in found if group == "train"][::50]
+    if not _DOCUMENTS.value or not pictures:
+        return []
+    drawn = documents.draw_documents(
+        [read_rgb(data) for data in pictures], _DOCUMENTS.value
+    )
+    rows = [
+        (name, photos.to_bytes(pixels, 95, _FORMAT.value))
+        for name, pixels in drawn
+    ]
+    groups = _split("kept", len(rows))
+    return [(n, g, d) for (n, d), g in zip(rows, groups, strict=True)]
 
 
 def _lights(folder):

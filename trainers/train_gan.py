@@ -2,7 +2,7 @@
 
     python trainers/train_gan.py --run_dir=runs/first --data.source=photos/
     KERAS_BACKEND=jax python trainers/train_gan.py --task=blind \\
-        --flagfile=configs/blind.flags --run_dir=runs/blind
+        --flagfile=configs/natural_curves.flags --run_dir=runs/curves
 
 Every field of `tfexposure.config.Config` is a flag; `--flagfile=` reads them
 from a file. The same command resumes a run that was stopped. Exit codes: 0 the
