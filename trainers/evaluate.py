@@ -17,7 +17,7 @@ import numpy as np
 from absl import app, flags
 
 import tfexposure
-from tfexposure import evaluation
+from tfexposure import evaluation, scripts
 from tfexposure.data.pairs import SPLITS
 from tfexposure.data.well_exposed import SCORING
 from tfexposure.errors import UserError
@@ -189,7 +189,7 @@ def _show_progress(done, total):
 
 
 def run():
-    app.run(main)
+    scripts.run(main)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ import io
 import sys
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 
+from tfexposure import scripts
 from tfexposure.data import packed as photos
 from tfexposure.data.pairs import read_pairs
 from tfexposure.data.well_exposed import TRAINING, is_well_exposed
@@ -93,7 +94,7 @@ def _pack():
 
 
 def run():
-    app.run(main)
+    scripts.run(main)
 
 
 if __name__ == "__main__":
