@@ -127,11 +127,6 @@ class Config:
         for path, field, value in _fields(self):
             check_value(path, field, value)
         data, train = self.data, self.train
-        if train.learning_rate <= 0:
-            raise UserError(
-                f"train.learning_rate must be positive, not "
-                f"{train.learning_rate}"
-            )
         metric = train.best_metric.rsplit("/", 1)[-1]
         if metric not in BEST_METRICS:
             raise UserError(
@@ -140,17 +135,15 @@ class Config:
             )
         if train.decay_steps == -1 and not train.minutes:
             raise UserError("train.decay_steps=-1 needs train.minutes")
-        if not 0 < data.tau_min <= data.tau_max <= 1:
-            raise UserError(
-                "0 < data.tau_min <= data.tau_max <= 1 must hold, not "
-                f"{data.tau_min} and {data.tau_max}"
+        for name in ("tau", "jpeg_quality"):
+            low, high = (
+                getattr(data, f"{name}_{end}") for end in ("min", "max")
             )
-        if not 0 <= data.jpeg_quality_min <= data.jpeg_quality_max <= 100:
-            raise UserError(
-                "0 <= data.jpeg_quality_min <= data.jpeg_quality_max <= 100 "
-                f"must hold, not {data.jpeg_quality_min} and "
-                f"{data.jpeg_quality_max}"
-            )
+            if low > high:
+                raise UserError(
+                    f"data.{name}_min <= data.{name}_max must hold, not {low} "
+                    f"and {high}"
+                )
         if self.task == "blind":
             self._check_blind()
 
@@ -180,10 +173,14 @@ class Config:
                 "train.precision must be float32 for task=blind, not "
                 f"{self.train.precision}"
             )
-        if not 0 <= self.restorer.clip[0] < self.restorer.clip[1] <= 1:
+        if self.restorer.clip[0] >= self.restorer.clip[1]:
             raise UserError(
-                "restorer.clip must rise within [0, 1], not "
-                f"{self.restorer.clip}"
+                f"restorer.clip must rise, not {self.restorer.clip}"
+            )
+        if self.restorer.lift >= self.restorer.clip[1]:
+            raise UserError(
+                f"restorer.lift={self.restorer.lift} must be below the end of "
+                f"restorer.clip, {self.restorer.clip[1]}"
             )
 
     def differences(self, other):

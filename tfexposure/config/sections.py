@@ -10,11 +10,33 @@ import dataclasses
 from tfexposure.imaging.clipping import MASK_RAMP
 
 
-def _field(default, help, choices=None, least=None):
+def _field(default, help, choices=None, rising=False, **limits):
+    """Returns a field with what is known of its values.
+
+    Args:
+        default: its value; tells the type, and of tuples how many there are.
+        help: one sentence.
+        choices: all values it may have.
+        rising: whether the first of two numbers may not be the greater.
+        **limits: `least`, `most`, `above` or `below`, of each number.
+    """
     return dataclasses.field(
         default=default,
-        metadata={"help": help, "choices": choices, "least": least},
+        metadata={
+            "help": help,
+            "choices": choices,
+            "rising": rising,
+            "limits": limits,
+        },
     )
+
+
+def _share(default, help):
+    return _field(default, help, least=0, most=1)
+
+
+def _weight(default, help):
+    return _field(default, help, least=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,15 +60,24 @@ class DataConfig:
         least=1,
     )
     flip: bool = _field(True, "Mirror half of the crops, left to right.")
-    tau_min: float = _field(0.5, "Least share of light kept, in (0, 1].")
-    tau_max: float = _field(0.5, "Greatest share of light kept, in (0, 1].")
+    tau_min: float = _field(
+        0.5, "Least share of light kept, in (0, 1].", above=0, most=1
+    )
+    tau_max: float = _field(
+        0.5, "Greatest share of light kept, in (0, 1].", above=0, most=1
+    )
     response: str = _field(
         "gamma", "Response curve of the camera.", ("gamma", "srgb")
     )
     jpeg_quality_min: int = _field(
-        0, "Least JPEG quality of the overexposed photo; 0: no compression."
+        0,
+        "Least JPEG quality of the overexposed photo; 0: no compression.",
+        least=0,
+        most=100,
     )
-    jpeg_quality_max: int = _field(0, "Greatest JPEG quality, up to 100.")
+    jpeg_quality_max: int = _field(
+        0, "Greatest JPEG quality, up to 100.", least=0, most=100
+    )
     max_unreadable: int = _field(
         10, "More unreadable photos than this are an error.", least=0
     )
@@ -126,25 +157,34 @@ class RestorerConfig:
     """The blind model; see `BlindRestorer`."""
 
     clip: tuple = _field(
-        MASK_RAMP, "Values between which a channel goes over to clipped."
+        MASK_RAMP,
+        "Values between which a channel goes over to clipped.",
+        least=0,
+        most=1,
     )
     lift: float = _field(
         0.7,
         "Value from which all channels may be lifted locally; the start of "
         "`clip`: none below.",
+        least=0,
+        most=1,
     )
     stops: float = _field(
         0.0,
         "Known overexposure of every photo, log2 of 1 / tau; 0: unknown.",
         least=0,
     )
-    dropout: float = _field(0.3, "Share of the whole photo's features dropped.")
-    encoder_widths: tuple = _field(
-        (24, 32, 48, 64, 96), "Widths of the whole-photo branch."
+    dropout: float = _field(
+        0.3, "Share of the whole photo's features dropped.", least=0, below=1
     )
-    embedding_size: int = _field(64, "Numbers that branch tells the local one.")
+    encoder_widths: tuple = _field(
+        (24, 32, 48, 64, 96), "Widths of the whole-photo branch.", least=1
+    )
+    embedding_size: int = _field(
+        64, "Numbers that branch tells the local one.", least=1
+    )
     unet_widths: tuple = _field(
-        (24, 48, 64, 96, 96), "Widths of the local network."
+        (24, 48, 64, 96, 96), "Widths of the local network.", least=1
     )
 
 
@@ -162,23 +202,27 @@ class BlindLossConfig:
     only_gate: bool = _field(
         False, "Trains nothing but the gate that tells who took the photo."
     )
-    curve: float = _field(2.0, "L1 of the tone curve where nothing is clipped.")
-    shape: float = _field(4.0, "The same after the best gain per photo.")
-    kind: float = _field(0.1, "Cross-entropy of the gate.")
-    curve_log: float = _field(0.0, "Logarithm of the curve's square error.")
-    shape_log: float = _field(0.0, "The same after the best gain.")
-    filled: float = _field(0.1, "L1 of clipped areas.")
-    filled_gain: float = _field(0.2, "The same without the curve's wrong gain.")
-    filled_root: float = _field(1.5, "Root of the mean square error per crop.")
-    chroma: float = _field(0.3, "L1 of colour differences in clipped areas.")
-    gradient: float = _field(0.8, "L1 of differences between neighbours.")
-    border: float = _field(1.0, "The same across the border of a clip alone.")
-    distribution: float = _field(0.3, "L1 of the sorted luminances.")
-    highlight: float = _field(0.1, "Extra weight of what is too dark.")
-    adversarial: float = _field(
+    curve: float = _weight(
+        2.0, "L1 of the tone curve where nothing is clipped."
+    )
+    shape: float = _weight(4.0, "The same after the best gain per photo.")
+    kind: float = _weight(0.1, "Cross-entropy of the gate.")
+    curve_log: float = _weight(0.0, "Logarithm of the curve's square error.")
+    shape_log: float = _weight(0.0, "The same after the best gain.")
+    filled: float = _weight(0.1, "L1 of clipped areas.")
+    filled_gain: float = _weight(
+        0.2, "The same without the curve's wrong gain."
+    )
+    filled_root: float = _weight(1.5, "Root of the mean square error per crop.")
+    chroma: float = _weight(0.3, "L1 of colour differences in clipped areas.")
+    gradient: float = _weight(0.8, "L1 of differences between neighbours.")
+    border: float = _weight(1.0, "The same across the border of a clip alone.")
+    distribution: float = _weight(0.3, "L1 of the sorted luminances.")
+    highlight: float = _weight(0.1, "Extra weight of what is too dark.")
+    adversarial: float = _weight(
         0.0, "Eq. (8) by a discriminator of the crops; 0: there is none."
     )
-    perceptual: float = _field(
+    perceptual: float = _weight(
         0.0, "Eq. (5) of the crops; VGG-19 is that of loss.vgg19_weights."
     )
 
@@ -191,50 +235,72 @@ class CameraConfig:
         0.12,
         "All but camera photos: least share of light that becomes white, "
         "drawn log-uniformly in [tau_min, 1].",
+        above=0,
+        most=1,
     )
     tau_uniform: bool = _field(False, "Draws it uniformly there instead.")
-    tau_fixed: float = _field(0.0, "If positive, every photo's tau.")
-    untouched: float = _field(0.15, "Share of photos with tau 1.")
-    gamma_share: float = _field(
+    tau_fixed: float = _share(0.0, "If positive, every photo's tau.")
+    untouched: float = _share(0.15, "Share of photos with tau 1.")
+    gamma_share: float = _share(
         0.45, "Share of photos taken through the power law of 2.2."
     )
-    srgb_share: float = _field(
+    srgb_share: float = _share(
         0.05, "The same for the sRGB curve; the rest are camera photos."
     )
-    lit: float = _field(
+    lit: float = _share(
         0.35, "Camera photos: share whose highlights are lifted to white first."
     )
-    glow: float = _field(
+    glow: float = _share(
         0.35, "Camera photos: share that a light is put into or beside first."
     )
-    noise: float = _field(
+    noise: float = _weight(
         0.008, "Greatest deviation of sensor noise, in display values."
     )
-    jpeg_share: float = _field(0.8, "Share of photos saved as JPEG once.")
-    jpeg_quality: tuple = _field((70, 98), "Least and greatest JPEG quality.")
+    jpeg_share: float = _share(0.8, "Share of photos saved as JPEG once.")
+    jpeg_quality: tuple = _field(
+        (70, 98),
+        "Least and greatest JPEG quality.",
+        rising=True,
+        least=1,
+        most=100,
+    )
     stops: tuple = _field(
-        (0.4, 3.5), "Camera photos: least and greatest overexposure."
+        (0.4, 3.5),
+        "Camera photos: least and greatest overexposure.",
+        rising=True,
+        least=0,
     )
     target_mean: tuple = _field(
         (0.42, 0.06),
         "Camera photos: mean and deviation of the target's mean value.",
+        least=0,
+        most=1,
     )
     exposed_mean: tuple = _field(
-        (0.65, 0.076), "The same of the overexposed photo, within `stops`."
+        (0.65, 0.076),
+        "The same of the overexposed photo, within `stops`.",
+        least=0,
+        most=1,
     )
-    follow: float = _field(
+    follow: float = _share(
         0.6, "Camera photos: how far that mean follows the target's."
     )
     knee: tuple = _field(
-        (0.05, 0.45), "Camera photos: least and greatest knee of the response."
+        (0.05, 0.45),
+        "Camera photos: least and greatest knee of the response.",
+        rising=True,
+        above=0,
     )
-    balance: float = _field(
+    balance: float = _weight(
         0.15, "Camera photos: deviation of the log2 gain of red and blue."
     )
     saturation: tuple = _field(
-        (0.4, 1.0), "Camera photos: least and greatest factor of colours."
+        (0.4, 1.0),
+        "Camera photos: least and greatest factor of colours.",
+        rising=True,
+        least=0,
     )
-    contrast: float = _field(
+    contrast: float = _share(
         0.8, "Camera photos: share whose contrast is raised first."
     )
 
@@ -244,7 +310,10 @@ class TrainConfig:
     """The optimisation and its bookkeeping; intervals are in steps."""
 
     steps: int = _field(
-        100_000, "Training ends after this many steps.", least=1
+        100_000,
+        "Training ends after this many steps.",
+        least=1,
+        most=2**31 - 1,
     )
     minutes: float = _field(
         0.0,
@@ -260,9 +329,13 @@ class TrainConfig:
     global_batch_size: int = _field(
         16, "Photos per step, all replicas.", least=1
     )
-    learning_rate: float = _field(2e-4, "Of all Adam optimisers.")
-    beta_1: float = _field(0.5, "Of the trained model's Adam.")
-    discriminator_beta_1: float = _field(0.5, "Of the discriminator's Adam.")
+    learning_rate: float = _field(2e-4, "Of all Adam optimisers.", above=0)
+    beta_1: float = _field(
+        0.5, "Of the trained model's Adam.", least=0, below=1
+    )
+    discriminator_beta_1: float = _field(
+        0.5, "Of the discriminator's Adam.", least=0, below=1
+    )
     weight_decay: float = _field(
         0.0, "Decoupled weight decay (AdamW) of the trained model.", least=0
     )
@@ -287,7 +360,10 @@ class TrainConfig:
         least=0,
     )
     ema: float = _field(
-        0.999, "Momentum of the generator's averaged weights; 0: none.", least=0
+        0.999,
+        "Momentum of the generator's averaged weights; 0: none.",
+        least=0,
+        below=1,
     )
     precision: str = _field(
         "float32",
@@ -305,7 +381,9 @@ class TrainConfig:
     steps_per_call: int = _field(
         1, "Steps per call of the compiled function.", least=1
     )
-    seed: int = _field(0, "Of weights, data and noise.")
+    seed: int = _field(
+        0, "Of weights, data and noise.", least=0, most=2**31 - 1
+    )
     deterministic: bool = _field(
         False, "Bit-reproducible operations, slower on some devices."
     )
