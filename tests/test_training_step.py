@@ -264,7 +264,10 @@ def test_several_steps_per_call_equal_single_steps(trainer, batch):
     several = Trainer(ema=0.9, steps_per_call=3)
     stacked = {k: np.concatenate([batch[k], other[k], batch[k]]) for k in batch}
     iterator = iter(tf.data.Dataset.from_tensor_slices(stacked).batch(4, True))
-    results = {k: float(v) for k, v in several.step(iterator).items()}
+    several.step(iterator, tf.constant(2))
+    values = several.step(iterator, tf.constant(1))
+    assert int(several.state.step) == 3
+    results = {k: float(v) for k, v in values.items()}
     assert results == pytest.approx(single, rel=1e-4)
     for mine, theirs in zip(
         weights(several.state.networks["generator"]), final, strict=True

@@ -176,9 +176,10 @@ class _Run:
         pace = _Pace(budget) if wanted else None
         while step < train.steps:
             began = time.monotonic()
-            with self._explained(step, step + train.steps_per_call + 16):
-                results = step_function(batches)
-            before, step = step, step + train.steps_per_call
+            count = min(train.steps_per_call, train.steps - step)
+            with self._explained(step, step + count + 16):
+                results = step_function(batches, count)
+            before, step = step, step + count
             stopped = backend.any(signals.received is not None)
             spent = budget.minutes and backend.any(budget.spent())
             last = stopped or spent or step >= train.steps

@@ -153,8 +153,8 @@ class JaxBackend:
 class Step:
     """One training step as a pure function, and the values it goes on from.
 
-    A call takes an iterator of batches, trains on `steps_per_call` of them and
-    returns the results of the last, as scalars on the device: the losses,
+    A call takes an iterator of batches, trains on so many of them and returns
+    the results of the last, as scalars on the device: the losses,
     `grad_norm_<network>` (before clipping), and `finite`. Nothing waits for
     them. A step whose losses or gradients are not finite is undone as a whole.
 
@@ -198,8 +198,8 @@ class Step:
             for name, optimizer in state.task.optimizers.items()
         }
 
-    def __call__(self, batches):
-        for _ in range(self._train.steps_per_call):
+    def __call__(self, batches, count=1):
+        for _ in range(count):
             results = self._advance(next(batches))
         # One step may run while the next one is prepared, but no more.
         jax.block_until_ready(self._earlier)

@@ -51,7 +51,9 @@ class TensorFlowBackend:
 
     def make_step(self, config, state):
         """Returns the function that trains; see `make_train_step`."""
-        return make_train_step(config, state, self.strategy)
+        compiled = make_train_step(config, state, self.strategy)
+        # A tensor: no other number is compiled anew.
+        return lambda batches, count=1: compiled(batches, tf.constant(count))
 
     def publish(self, step):
         """Puts what `step` computed into the state's variables."""
@@ -262,7 +264,7 @@ def _array_stream(batches, start, part, size):
 
 
 def make_train_step(config, state, strategy):
-    """Returns the compiled function that trains on `steps_per_call` batches.
+    """Returns the compiled function that trains on some batches.
 
     Per-example losses are summed and divided by the global batch size, and
     gradients summed over replicas: the result does not depend on their
@@ -276,9 +278,10 @@ def make_train_step(config, state, strategy):
         strategy: tf.distribute.Strategy the state lives in.
 
     Returns:
-        Function from an iterator of batches to a dict of float32 scalars, of
-        the last step: the losses, `grad_norm_<network>` (before clipping),
-        and `finite`.
+        Function of an iterator of batches and of the number of steps, a
+        scalar tensor (`train.steps_per_call`; 1 if that is 1), to a dict of
+        float32 scalars, of the last step: the losses,
+        `grad_norm_<network>` (before clipping), and `finite`.
 
     Raises:
         UserError: if several replicas are to be compiled with XLA.
@@ -399,13 +402,13 @@ def make_train_step(config, state, strategy):
         step = tf.autograph.experimental.do_not_convert(step)
 
     @tf.function
-    def train_steps(iterator):
+    def train_steps(iterator, count=train.steps_per_call):
         if train.steps_per_call == 1:
             return step(next(iterator))
         # The loop must know the results' names; a trace of its own tells them.
         traced = tf.function(step).get_concrete_function(iterator.element_spec)
         results = dict.fromkeys(traced.structured_outputs, 0.0)
-        for _ in tf.range(train.steps_per_call):
+        for _ in tf.range(count):
             results = step(next(iterator))
         return results
 
