@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ from absl import flags
 from tfexposure import config_flags
 from tfexposure.config import SECTIONS, Config, DataConfig, RunDir, TrainConfig
 from tfexposure.errors import UserError
-from tfexposure.storage import write_atomically
+from tfexposure.storage import read_json, write_atomically
 
 
 def parse(*arguments):
@@ -35,8 +36,13 @@ def test_unknown_and_missing_fields_are_named():
     del values["loss"]["content_weight"]
     with pytest.raises(UserError, match="missing field of loss.*content_w"):
         Config.from_dict(values)
-    with pytest.raises(UserError, match="not a config"):
-        Config.from_json("{")
+    for text, message in (
+        ("{", "not a config"),
+        ("[]", "a config must be a JSON object"),
+        (json.dumps(Config().to_dict() | {"data": 3}), "data must be a JSON"),
+    ):
+        with pytest.raises(UserError, match=message):
+            Config.from_json(text)
 
 
 def test_runs_of_earlier_versions_are_read():
@@ -140,6 +146,32 @@ def test_a_run_keeps_its_configuration(tmp_path):
     with pytest.raises(UserError, match="data.tau_min: 0.3, not 0.5"):
         run_dir.write_config(other)
     assert run_dir.read_config() == longer
+
+
+def test_one_process_at_a_time_trains_in_a_folder(tmp_path):
+    folder = tmp_path / "run"
+    with RunDir(folder).locked():
+        with pytest.raises(UserError, match=f"run: process {os.getpid()} on"):
+            with RunDir(folder).locked():
+                pass
+    # A killed process leaves the file, but no lock.
+    with RunDir(folder).locked():
+        pass
+
+
+def test_folder_that_cannot_be_one_is_named(tmp_path):
+    (tmp_path / "file").write_text("text")
+    with pytest.raises(UserError, match="file cannot be the folder of a run"):
+        with RunDir(tmp_path / "file").locked():
+            pass
+
+
+@pytest.mark.parametrize("text", ['{"best": 1', '["best"]', "\xff"])
+def test_damaged_json_names_the_file(tmp_path, text):
+    path = tmp_path / "metrics.json"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(UserError, match=r"metrics\.json .*; remove it$"):
+        read_json(path, "remove it")
 
 
 def test_no_run_and_a_broken_one_are_named(tmp_path):

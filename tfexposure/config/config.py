@@ -87,12 +87,14 @@ class Config:
         Raises:
             UserError: on a missing or an unknown field, named by its path.
         """
+        _check_object("a config", values)
         known = {name: name in _ADDED_SECTIONS for name in ("task", *SECTIONS)}
         check_names("section", known, values)
         sections = {}
         for name, section in SECTIONS.items():
             if name not in values:
                 continue
+            _check_object(name, values[name])
             fields = {
                 field.name: f"{name}.{field.name}" in MAY_CHANGE + _ADDED
                 for field in dataclasses.fields(section)
@@ -191,6 +193,11 @@ class Config:
             for path, value in self.flat().items()
             if value != theirs[path]
         ]
+
+
+def _check_object(name, values):
+    if not isinstance(values, dict):
+        raise UserError(f"{name} must be a JSON object, not {values!r}")
 
 
 def _fields(config):

@@ -13,7 +13,7 @@ import numpy as np
 from absl import logging
 
 from tfexposure.errors import UserError
-from tfexposure.storage import write_atomically
+from tfexposure.storage import remove_half_written, write_atomically
 from tfexposure.weights import assign
 
 # What NumPy raises for files that are torn, broken or of something else.
@@ -27,7 +27,7 @@ class Checkpoints:
         state: `TrainState`.
         folder: where checkpoints lie.
         keep: int, number of newest ones kept.
-        chief: bool, whether this process writes; all read.
+        chief: bool, whether this process writes, and it alone; all read.
     """
 
     def __init__(self, state, folder, keep, chief=True):
@@ -36,9 +36,7 @@ class Checkpoints:
         self._keep = keep
         self._chief = chief
         if chief:
-            # Left by a run that was killed while it wrote.
-            for orphan in self.folder.glob(".ckpt-*.tmp"):
-                orphan.unlink()
+            remove_half_written(self.folder)
 
     def restore(self):
         """Restores the newest checkpoint that can be read.

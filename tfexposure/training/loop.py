@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import time
+from pathlib import Path
 
 from absl import logging
 
@@ -14,11 +15,15 @@ from tfexposure.config import RunDir
 from tfexposure.data import packed
 from tfexposure.data.packed import ArrayPhotos, Batches
 from tfexposure.errors import Interrupted, UnreadablePhotos, UserError
-from tfexposure.storage import shown, write_atomically
+from tfexposure.storage import read_json, shown, write_atomically
 from tfexposure.training import validation
 from tfexposure.training.checkpoints import Checkpoints
 from tfexposure.training.monitor import Monitor
-from tfexposure.training.record import describe, write_record
+from tfexposure.training.record import (
+    describe,
+    same_photos,
+    write_record,
+)
 from tfexposure.training.state import create_state
 from tfexposure.training.stopping import Budget, Signals
 from tfexposure.training.validation import Validation
@@ -59,6 +64,10 @@ def train(config, run_dir, backend):
                 _leave_out(error.reasons, config, RunDir(run_dir))
     except (OSError, *backend.errors) as error:
         reason = next((why for why in _FULL if why in str(error)), None)
+        if getattr(error, "filename", None) and Path(
+            os.fsdecode(error.filename)
+        ).is_relative_to(run_dir):
+            reason = error.strerror
         if not reason:
             raise
         raise UserError(
@@ -98,54 +107,54 @@ def _leave_out(reasons, config, run_dir):
 def _gone_bad(run_dir):
     """Returns what `_leave_out` noted."""
     try:
-        text = (run_dir.path / UNREADABLE).read_text(encoding="utf-8")
-        return dict(json.loads(text))
+        return read_json(run_dir.path / UNREADABLE, "remove it")
     except FileNotFoundError:
         return {}
-    except ValueError as error:
-        raise UserError(
-            f"{run_dir.path / UNREADABLE} is damaged: {error}; remove it"
-        ) from error
 
 
 def _train(config, run_dir, backend):
-    train = config.train
-    budget = Budget(train.minutes)
+    budget = Budget(config.train.minutes)
     # All that can be wrong with the input comes to light before any training.
     _check(config, backend)
     with backend.scope():
         state = create_state(config, backend.shares)
     photos = _open_photos(config, backend, state.task, run_dir)
     valid, valid_data = _open_validation(config, backend, state.task)
-    if backend.chief:
-        run_dir.write_config(config)
-    checkpoints = Checkpoints(
-        state, run_dir.checkpoints, train.keep_checkpoints, backend.chief
-    )
-    restored = checkpoints.restore()
-    start = int(state.step.numpy())
-    if backend.chief:
-        data = {"train": describe(photos)}
-        if valid:
-            data["validation"] = valid_data
-        write_record(run_dir, data, backend, start)
-        where = f"resumed at step {start}" if restored else "new run"
-        sizes = (f"{n.count_params():,}" for n in state.networks.values())
-        print(
-            f"{run_dir.path}: {where}; {backend.replicas} replica(s), "
-            f"{' + '.join(sizes)} parameters, "
-            f"{photos.count} photos from {photos.source}",
-            flush=True,
+    data = {"train": describe(photos)}
+    if valid:
+        data["validation"] = valid_data
+    with run_dir.locked() if backend.chief else contextlib.nullcontext():
+        if backend.chief:
+            run_dir.write_config(config, same_photos(run_dir, data))
+        checkpoints = Checkpoints(
+            state,
+            run_dir.checkpoints,
+            config.train.keep_checkpoints,
+            backend.chief,
         )
-    monitor = Monitor(run_dir, config, start, backend)
-    run = _Run(config, run_dir, backend, state, photos, checkpoints, monitor)
-    run.validation = valid
-    with contextlib.closing(monitor):
-        if start < train.steps:
-            step_function = backend.make_step(config, state)
-            batches = backend.batches(photos, config, state.task, start)
-            with Signals() as signals:
-                run.go_on(step_function, batches, start, signals, budget)
+        restored = checkpoints.restore()
+        start = int(state.step.numpy())
+        if backend.chief:
+            write_record(run_dir, data, backend, start)
+            where = f"resumed at step {start}" if restored else "new run"
+            sizes = (f"{n.count_params():,}" for n in state.networks.values())
+            print(
+                f"{run_dir.path}: {where}; {backend.replicas} replica(s), "
+                f"{' + '.join(sizes)} parameters, "
+                f"{photos.count} photos from {photos.source}",
+                flush=True,
+            )
+        monitor = Monitor(run_dir, config, start, backend)
+        run = _Run(
+            config, run_dir, backend, state, photos, checkpoints, monitor
+        )
+        run.validation = valid
+        with contextlib.closing(monitor):
+            if start < config.train.steps:
+                step_function = backend.make_step(config, state)
+                batches = backend.batches(photos, config, state.task, start)
+                with Signals() as signals:
+                    run.go_on(step_function, batches, start, signals, budget)
     return state
 
 
