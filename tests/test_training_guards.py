@@ -1,5 +1,11 @@
 """Runs that cannot go on, or should not, say so (in this process)."""
 
+import dataclasses
+import errno
+import os
+import shutil
+import socket
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,10 +13,12 @@ import training_support as support
 
 from tfexposure.config import RunDir
 from tfexposure.errors import UserError
-from tfexposure.training import loop
+from tfexposure.training import loop, record
+from tfexposure.training.checkpoints import Checkpoints
 from tfexposure.training.monitor import Monitor
 from tfexposure.training.state import create_state
 from tfexposure.training.step_tensorflow import TensorFlowBackend
+from tfexposure.training.strategies import check_cluster
 
 pytestmark = pytest.mark.tf_only
 
@@ -67,6 +75,103 @@ def test_what_the_service_excludes(photos, tmp_path, train, data):
     )
     with pytest.raises(UserError, match="exclude each other"):
         loop.train(config, tmp_path, backend())
+
+
+@pytest.mark.parametrize("where", ["nowhere", "grpc://localhost", "PORT"])
+def test_service_that_nobody_answers_at(photos, tmp_path, where):
+    with socket.socket() as unused:
+        unused.bind(("localhost", 0))
+        port = unused.getsockname()[1]
+        where = where.replace("PORT", f"grpc://localhost:{port}")
+        config = support.tiny_config(photos, data={"service": where})
+        with pytest.raises(UserError, match=f"data.service={where}: "):
+            loop.train(config, tmp_path, backend())
+
+
+def test_no_source_is_an_error(tmp_path):
+    with pytest.raises(UserError, match="data.source names no photos"):
+        loop.train(support.tiny_config(), tmp_path / "run", backend())
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"cluster": {"worker": ["a:1"]}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "ps", "index": 0}}',
+        '{"cluster": {"worker": ["a"]}, "task": {"type":"worker","index":0}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type":"worker","index":1}}',
+    ],
+)
+def test_cluster_that_is_none(text):
+    with pytest.raises(UserError, match="TF_CONFIG should be .*, not") as told:
+        check_cluster(text)
+    assert str(told.value).endswith(text)
+
+
+@pytest.fixture(scope="module")
+def run(photos, tmp_path_factory):
+    """A run that is done, and its config."""
+    plain = {"filters": 2, "spectral_normalization": False}
+    config = support.tiny_config(
+        photos,
+        train={"steps": 1},
+        generator=plain | {"noise": "none"},
+        discriminator=plain,
+    )
+    folder = RunDir(tmp_path_factory.mktemp("run"))
+    state = create_state(config)
+    state.step.assign(1)
+    Checkpoints(state, folder.checkpoints, 1).save()
+    loop.train(config, folder.path, backend())
+    return folder.path, config
+
+
+def test_photos_that_moved_are_the_same(run, photos, tmp_path, capsys, caplog):
+    folder, config = run
+    moved = shutil.copytree(photos, tmp_path / "moved")
+    data = dataclasses.replace(config.data, source=str(moved))
+    loop.train(dataclasses.replace(config, data=data), folder, backend())
+    assert "resumed at step 1; 1 replica(s)" in capsys.readouterr().out
+    assert RunDir(folder).read_config().data.source == str(moved)
+    assert "changed" not in caplog.text
+    next(moved.iterdir()).unlink()
+    shutil.move(moved, tmp_path / "other")
+    data = dataclasses.replace(data, source=str(tmp_path / "other"))
+    with pytest.raises(UserError, match="configuration. Asked for data.source"):
+        loop.train(dataclasses.replace(config, data=data), folder, backend())
+
+
+def test_two_trainings_in_one_folder(run):
+    folder, config = run
+    with RunDir(folder).locked():
+        with pytest.raises(UserError, match="trains in this folder"):
+            loop.train(config, folder, backend())
+
+
+def test_folder_that_becomes_unwritable_is_one_line(run, monkeypatch):
+    folder, config = run
+
+    def fail(path, *_):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), path)
+
+    monkeypatch.setattr(record, "write_atomically", fail)
+    with pytest.raises(UserError, match="write to .*: Operation not permitted"):
+        loop.train(config, folder, backend())
+
+
+@pytest.mark.parametrize("text", ['{"starts": [{"da', '{"starts": [3]}'])
+def test_damaged_record_is_begun_anew(tmp_path, text, caplog):
+    path = tmp_path / record.FILE_NAME
+    path.write_text(text)
+    photos = {"train": {"fingerprint": "1"}}
+    assert record.same_photos(RunDir(tmp_path), photos) == []
+    record.write_record(RunDir(tmp_path), photos, backend(), 7)
+    assert "begun anew" in caplog.text
+    assert [start["step"] for start in support.read_json(path)["starts"]] == [7]
+    assert record.same_photos(RunDir(tmp_path), photos) == ["data.source"]
 
 
 @pytest.fixture(scope="module")

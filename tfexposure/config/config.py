@@ -38,9 +38,18 @@ MAY_CHANGE = (
     "data.threads",
 )
 
+# Fields that workers of one run may have different values of.
+_OF_A_MACHINE = (
+    "data.source",
+    "data.validation_source",
+    "data.threads",
+    "train.threads",
+)
+
 # Fields and sections that runs of earlier versions lack; their defaults say
 # what those did.
 _ADDED = (
+    "data.validation_split",
     "train.init",
     "train.discriminator_beta_1",
     "train.weight_decay",
@@ -73,6 +82,11 @@ class Config:
         return {"task": self.task} | {
             path: value for path, _, value in _fields(self)
         }
+
+    def shared(self):
+        """Returns, as text, what all workers of a run must agree upon."""
+        values = self.flat()
+        return repr([values[k] for k in values if k not in _OF_A_MACHINE])
 
     def to_json(self):
         """Returns the config as JSON text."""

@@ -52,6 +52,9 @@ class DataConfig:
         "", "The same for validation; empty: none is done."
     )
     split: str = _field("train", "Split of a tfds: source.")
+    validation_split: str = _field(
+        "validation", "Split of a tfds: validation_source."
+    )
     crop_size: int = _field(256, "Side of training crops, in pixels.", least=1)
     resize_max: float = _field(
         1.3,

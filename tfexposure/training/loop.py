@@ -6,7 +6,9 @@ import errno
 import itertools
 import json
 import os
+import socket
 import time
+import urllib.parse
 from pathlib import Path
 
 from absl import logging
@@ -134,6 +136,13 @@ def _train(config, run_dir, backend):
         )
         restored = checkpoints.restore()
         start = int(state.step.numpy())
+        backend.agree(
+            {
+                "settings": config.shared(),
+                "photos": data["train"]["fingerprint"],
+                f"steps done in {run_dir.path}": start,
+            }
+        )
         if backend.chief:
             write_record(run_dir, data, backend, start)
             where = f"resumed at step {start}" if restored else "new run"
@@ -155,6 +164,8 @@ def _train(config, run_dir, backend):
                 batches = backend.batches(photos, config, state.task, start)
                 with Signals() as signals:
                     run.go_on(step_function, batches, start, signals, budget)
+    # No worker leaves while the chief still saves or validates.
+    backend.any(False)
     return state
 
 
@@ -227,6 +238,7 @@ class _Run:
                     self.checkpoints.save()
                     self.monitor.flush()
             if stopped:
+                backend.any(False)  # The chief may still be saving.
                 raise Interrupted(
                     f"{signals.received or 'signal to another worker'} after "
                     f"step {step}; saved. The same command goes on from here."
@@ -395,7 +407,10 @@ def _open_validation(config, backend, task):
 
             # All are read at once: none is met unready later.
             photos = open_photos(
-                source, data.split, data.max_unreadable, trusted=False
+                source,
+                data.validation_split,
+                data.max_unreadable,
+                trusted=False,
             )
         stream = _pairs(photos, config, backend, task)
         # Seed 0 whatever the run's: runs are compared on the same crops.
@@ -443,3 +458,21 @@ def _check(config, backend):
             "data.cache and data.service exclude each other: photos are read "
             "by the service's workers, not here"
         )
+    if config.data.service:
+        _reach(config.data.service)
+
+
+def _reach(service):
+    """Connects to a tf.data service, which would wait for it for ever.
+
+    Raises:
+        UserError: if nobody answers there within ten seconds.
+    """
+    address = urllib.parse.urlsplit(service)
+    try:
+        host, port = address.hostname, address.port
+        if not host or not port:
+            raise ValueError("expected grpc://host:port")
+        socket.create_connection((host, port), timeout=10).close()
+    except (OSError, ValueError) as error:
+        raise UserError(f"data.service={service}: {error}") from error

@@ -121,6 +121,9 @@ class JaxBackend:
         """Tells whether `flag` is set in any process: in this one."""
         return flag
 
+    def agree(self, values):
+        """Compares `values` with those of other processes: there are none."""
+
     def explain(self, error, photos, names):
         """Explains nothing; see `errors`."""
 

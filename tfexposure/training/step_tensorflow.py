@@ -6,8 +6,10 @@ Both updates come from one forward pass of each network, on one device, several
 
 import contextlib
 import functools
+import hashlib
 import re
 
+import numpy as np
 import tensorflow as tf
 
 from tfexposure.data.packed import ArrayPhotos, Batches
@@ -119,7 +121,15 @@ class TensorFlowBackend:
         """
         if not self.several_workers:
             return flag
-        return bool(self._total(tf.constant(flag)) > 0)
+        with self._together():
+            return bool(self._total(tf.constant(flag)) > 0)
+
+    @contextlib.contextmanager
+    def _together(self):
+        try:
+            yield
+        except _LOST as error:
+            raise _lost(error) from error
 
     @functools.cached_property
     def _total(self):
@@ -134,6 +144,55 @@ class TensorFlowBackend:
 
         return total
 
+    def agree(self, values):
+        """Makes sure that all workers start from the same; all must call it.
+
+        Args:
+            values: dict from what it is, in words, to a value. Of all workers
+                the names are the same.
+
+        Raises:
+            UserError: if they do not, in every worker.
+        """
+        if not self.several_workers:
+            return
+        digests = [
+            hashlib.sha256(repr(value).encode()).digest()[:8]
+            for value in values.values()
+        ]
+        numbers = [int.from_bytes(d, "big", signed=True) for d in digests]
+        with self._together():
+            found = self._gather(tf.constant([numbers], tf.int64)).numpy()
+        others = {
+            name: np.flatnonzero(column != column[0])
+            for name, column in zip(values, found.T, strict=True)
+        }
+        told = [
+            f"{name} (replica {', '.join(map(str, places))})"
+            for name, places in others.items()
+            if len(places)
+        ]
+        if told:
+            raise UserError(
+                "workers differ from the first one in: "
+                f"{'; '.join(told)}. Start the same command on every worker, "
+                "with the same photos, and the run's folder on storage that "
+                "they share"
+            )
+
+    @functools.cached_property
+    def _gather(self):
+        @tf.function
+        def gather(row):
+            def each():
+                context = tf.distribute.get_replica_context()
+                return context.all_gather(row, axis=0)
+
+            rows = self.strategy.run(each)
+            return self.strategy.experimental_local_results(rows)[0]
+
+        return gather
+
     def explain(self, error, photos, names):
         """Raises a UserError if something outside made a step fail.
 
@@ -147,12 +206,7 @@ class TensorFlowBackend:
                 about to be read.
         """
         if self.several_workers and isinstance(error, _LOST):
-            lost = re.search(r"from (/job:\w+/\S*task:\d+)", error.message)
-            raise UserError(
-                f"lost another worker{', ' + lost[1] if lost else ''}. "
-                "Restart the same command on every worker: the run goes on "
-                "from its newest checkpoint."
-            ) from error
+            raise _lost(error) from error
         if isinstance(photos, FilePhotos) and (bad := unreadable(names())):
             if not self.several_workers:  # All at once: each costs a restart.
                 bad = unreadable(sorted(set(photos.files)))
@@ -188,6 +242,15 @@ class TensorFlowBackend:
             )["peak"]
             for gpu in tf.config.list_logical_devices("GPU")
         }
+
+
+def _lost(error):
+    lost = re.search(r"from (/job:\w+/\S*task:\d+)", error.message)
+    return UserError(
+        f"lost another worker{', ' + lost[1] if lost else ''}. "
+        "Restart the same command on every worker: the run goes on "
+        "from its newest checkpoint."
+    )
 
 
 class TensorBoard:

@@ -1,8 +1,11 @@
 """Which devices a run uses."""
 
+import json
 import os
 
 import tensorflow as tf
+
+from tfexposure.errors import UserError
 
 
 def prepare(train):
@@ -29,12 +32,37 @@ def strategy():
     `TF_CONFIG` set: `MultiWorkerMirroredStrategy`, the same command on every
     worker. Several GPUs: `MirroredStrategy`. Otherwise the default one, which
     adds nothing.
+
+    Raises:
+        UserError: if `TF_CONFIG` does not describe this worker.
     """
     if os.environ.get("TF_CONFIG"):
+        check_cluster(os.environ["TF_CONFIG"])
         return tf.distribute.MultiWorkerMirroredStrategy()
     if len(tf.config.list_logical_devices("GPU")) > 1:
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
+
+
+def check_cluster(text):
+    """Checks a value of `TF_CONFIG`.
+
+    Raises:
+        UserError: if it is not JSON, lists no workers, or this one is not
+            among them.
+    """
+    try:
+        values = json.loads(text)
+        task = values["task"]
+        values["cluster"][task["type"]][task["index"]].rsplit(":", 1)[1]
+        if task["index"] < 0:
+            raise IndexError
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(
+            'TF_CONFIG should be {"cluster": {"worker": ["host:port", ...]}, '
+            '"task": {"type": "worker", "index": 0}}, with an index for every '
+            f"worker, not {text}"
+        ) from error
 
 
 def is_chief(strategy):
