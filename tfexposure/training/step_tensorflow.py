@@ -186,7 +186,7 @@ class TensorFlowBackend:
         def gather(row):
             def each():
                 context = tf.distribute.get_replica_context()
-                return context.all_gather(row, axis=0)
+                return context.all_gather(tf.identity(row), axis=0)
 
             rows = self.strategy.run(each)
             return self.strategy.experimental_local_results(rows)[0]
