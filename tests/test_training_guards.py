@@ -144,6 +144,21 @@ def test_photos_that_moved_are_the_same(run, photos, tmp_path, capsys, caplog):
         loop.train(dataclasses.replace(config, data=data), folder, backend())
 
 
+def test_a_dataset_validates_by_a_split_of_its_own(run, photos, tmp_path):
+    pytest.importorskip("tensorflow_datasets")
+    splits = {"train": slice(5), "validation": slice(5, 7), "test": slice(1)}
+    source = support.prepare_tfds(photos, tmp_path / "data", **splits)
+    folder = shutil.copytree(run[0], tmp_path / "run")
+    for split, count in (("validation", 2), ("test", 1)):
+        data = {"validation_source": source, "validation_split": split}
+        data = dataclasses.replace(run[1].data, **data)
+        config = dataclasses.replace(run[1], data=data)
+        (folder / "config.json").write_text(config.to_json())
+        loop.train(config, folder, backend())
+        (*_, last) = support.read_json(folder / record.FILE_NAME)["starts"]
+        assert last["data"]["validation"]["count"] == count
+
+
 def test_two_trainings_in_one_folder(run):
     folder, config = run
     with RunDir(folder).locked():

@@ -32,6 +32,34 @@ def write_photos(folder, count=9, suffix=".png"):
     return folder
 
 
+def prepare_tfds(folder, data_dir, **splits):
+    """Prepares a TensorFlow dataset of photos; returns the source's name.
+
+    Each of `splits` is a slice of the folder's photos, sorted by name.
+    """
+    import tensorflow_datasets as tfds
+
+    class Tiny(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            features = {"image": tfds.features.Image(shape=(None, None, 3))}
+            return tfds.core.DatasetInfo(
+                builder=self, features=tfds.features.FeaturesDict(features)
+            )
+
+        def _split_generators(self, manager):
+            return {n: self._generate_examples(s) for n, s in splits.items()}
+
+        def _generate_examples(self, part):
+            for file in sorted(folder.iterdir())[part]:
+                yield file.name, {"image": str(file)}
+
+    prepared = Tiny(data_dir=data_dir)
+    prepared.download_and_prepare()
+    return f"tfds:{prepared.data_dir}"
+
+
 def tiny_config(source="", train=None, task="paper", **sections):
     """Returns the smallest config that has everything switched on."""
     values = {
