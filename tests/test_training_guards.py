@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -187,6 +188,19 @@ def test_damaged_record_is_begun_anew(tmp_path, text, caplog):
     assert "begun anew" in caplog.text
     assert [start["step"] for start in support.read_json(path)["starts"]] == [7]
     assert record.same_photos(RunDir(tmp_path), photos) == ["data.source"]
+
+
+def test_vgg_weights_that_cannot_be_had(monkeypatch):
+    def download(**_):
+        raise Exception("URL fetch failure on https://x: None\n  at line 1")
+
+    monkeypatch.setattr(keras.applications, "VGG19", download)
+    config = support.tiny_config(loss={"perceptual_weight": 1.0})
+    with pytest.raises(UserError) as told:
+        create_state(config)
+    assert str(told.value) == (
+        "loss.vgg19_weights: URL fetch failure on https://x: None"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -280,6 +280,26 @@ def test_figures_are_those_of_an_evaluation(source, name, tau):
     )
 
 
+@pytest.mark.parametrize(
+    ("groups", "sets"),
+    [
+        (("over", "reference"), ["brackets"]),
+        (("valid", "over"), ["tau0.5", "random+jpeg", "tau0.2", "clean"]),
+        (("train",), None),
+    ],
+)
+def test_sets_of_the_groups_there_are(tmp_path, groups, sets):
+    photo = packed.to_bytes(data.astronaut()[:300, :400], 95)
+    path = tmp_path / "photos.npz"
+    with open(path, "wb") as file:
+        packed.write_photos(file, [("a", group, photo) for group in groups])
+    if sets:
+        assert list(validation.load_sets(path)) == sets
+        return
+    with pytest.raises(UserError, match="no photos of the group 'valid', nor"):
+        validation.load_sets(path)
+
+
 def test_figures_of_the_truth_and_of_nothing(source):
     sets = validation.load_sets(source, 2)
     nothing = {
