@@ -1,9 +1,9 @@
 """Curation: verdicts, the manifest, restarts and bad files."""
 
 import dataclasses
-import json
 import hashlib
 import io
+import json
 import os
 import subprocess
 import sys
