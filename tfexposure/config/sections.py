@@ -147,8 +147,9 @@ class LossConfig:
     perceptual_norm: str = _field(
         "full",
         "Feature maps: mean over positions and sum (literal, as eq. (5) "
-        "states) or mean (full) over channels.",
-        ("literal", "full"),
+        "states) or mean (full) over channels, or that with factors that give "
+        "the maps about the same share (equal).",
+        ("literal", "full", "equal"),
     )
     vgg19_weights: str = _field(
         "imagenet", "imagenet (downloaded), a .h5 or .npz file, or random."
