@@ -15,6 +15,7 @@ import jax
 import numpy as np
 import training_support as support
 
+from tfexposure.config import Config
 from tfexposure.data.packed import ArrayPhotos
 from tfexposure.training.checkpoints import Checkpoints
 from tfexposure.training.state import create_state
@@ -65,6 +66,7 @@ def main(source, folder):
         found["resumed"] = difference(end, one.values())
         if task == "paper":
             found["types"] = run_types(source, task)
+        found["begun"] = begun(config, pathlib.Path(folder))
         answer[task] = found
         for run in runs.values():
             run.backend.close()
@@ -111,6 +113,22 @@ class Run:
             name: np.array(variable.numpy())
             for name, variable in self.state.variables().items()
         }
+
+
+def begun(config, folder):
+    """Returns how far networks are from what `train.init` names."""
+    paths, arrays = support.save_network(config, folder)
+    cases = [(config, path, arrays) for path in paths]
+    if config.task == "blind":
+        shipped = Config(task="blind")
+        cases.append((shipped, "natural", support.shipped("natural")))
+    return [
+        [
+            support.farthest(network, expected)
+            for network in support.begin_from(settings, init)
+        ]
+        for settings, init, expected in cases
+    ]
 
 
 def run_types(source, task):

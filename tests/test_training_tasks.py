@@ -90,6 +90,43 @@ def test_convolutions_on_jax_are_bfloat16(on_jax):
 
 
 @pytest.mark.parametrize("task", TASKS)
+def test_weights_to_begin_with_on_jax(on_jax, task):
+    """Of a file of half precision, a whole one, and what ships."""
+    half, *others = on_jax[0][task]["begun"]
+    assert 0 < max(half) < 2e-3
+    assert others == [[0, 0]] * (2 if task == "blind" else 1)
+
+
+@pytest.mark.parametrize("name", ["paper", "natural"])
+def test_shipped_weights_to_begin_with(name):
+    settings = config_module.Config(
+        task="blind" if name == "natural" else "paper",
+        generator=config_module.GeneratorConfig(filters=32),
+        discriminator=config_module.DiscriminatorConfig(filters=4),
+        loss=config_module.LossConfig(perceptual_weight=0.0),
+    )
+    expected = support.shipped(name)
+    for network in support.begin_from(settings, name):
+        assert support.farthest(network, expected) == 0
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_files_to_begin_with(source, tmp_path, task):
+    config = support.packed_config(source, task)
+    (half, whole), expected = support.save_network(config, tmp_path)
+    for path, least, most in ((half, 1e-9, 2e-3), (whole, 0, 0)):
+        for network in support.begin_from(config, path):
+            assert least <= support.farthest(network, expected) <= most
+    other = support.packed_config(
+        source, "blind" if task == "paper" else "paper"
+    )
+    for path in (half, whole, "nowhere", "no.weights.h5", "no.npz"):
+        with pytest.raises(UserError, match=str(path)) as told:
+            support.begin_from(other, path)
+        assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("task", TASKS)
 def test_tensorflow_goes_on_as_jax_does(on_jax, source, task):
     """From JAX's checkpoint of one step; the same batches, losses, names."""
     from tfexposure.training.checkpoints import Checkpoints

@@ -12,8 +12,9 @@ from PIL import Image
 from quick_training import trace_quickly  # noqa: F401
 from skimage import data
 
-from tfexposure import config, config_flags
+from tfexposure import config, config_flags, pretrained, weights
 from tfexposure.data import packed
+from tfexposure.training.tasks import make_product, make_task
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 CROP = 32
@@ -129,6 +130,41 @@ def packed_config(source, task, **train):
         blind_loss={"crops": 2, "crop_size": 32, "adversarial": 0.1},
         # JPEG makes a whole step of a coefficient of a rounding difference.
         camera={"jpeg_share": 0.0},
+    )
+
+
+def begin_from(config, init):
+    """Returns the network that `--train.init` begins with, and its average."""
+    values = config.to_dict()
+    values["train"]["init"] = str(init)
+    task = make_task(type(config).from_dict(values))
+    return task.networks[task.product], task.averaged
+
+
+def save_network(config, folder):
+    """Saves a network of a config, random; returns the paths and arrays."""
+    network = make_product(config)
+    arrays = weights.named_weights(network)
+    arrays = {name: np.asarray(v.numpy()) for name, v in arrays.items()}
+    paths = [folder / "init.npz", folder / "init.weights.h5"]
+    paths[0].write_bytes(weights.pack_weights(network))
+    network.save_weights(paths[1])
+    return paths, arrays
+
+
+def shipped(name):
+    """Returns the arrays of a model that comes with the package."""
+    with np.load(pretrained.FOLDER / f"{name}.npz") as arrays:
+        return dict(arrays)
+
+
+def farthest(network, arrays):
+    """Returns the greatest distance of a network's weights from arrays."""
+    named = weights.named_weights(network)
+    assert named.keys() == arrays.keys()
+    return max(
+        float(np.abs(np.asarray(v.numpy()) - arrays[name]).max())
+        for name, v in named.items()
     )
 
 
