@@ -52,6 +52,10 @@ def main(source, folder):
         end = one.values()
         found["apart"] = difference(networks(end), two.values())
         found["moved"] = difference(begin, end)
+        found["rates"] = {
+            name: float(end[f"{name}_optimizer/learning_rate"])
+            for name in one.state.networks
+        }
         # Everything of the bad step is undone, but for its count.
         found["bad"] = one.train(STEPS, POISON[task])
         after = one.values()

@@ -1,5 +1,6 @@
 """Checkpoints against crashes, broken files and full disks."""
 
+import os
 import pathlib
 import subprocess
 
@@ -60,6 +61,20 @@ def test_newest_is_restored_and_only_some_are_kept(state, tmp_path):
     # A run that goes on keeps counting the old ones.
     save(state, tmp_path, 25)
     assert steps(tmp_path) == [15, 20, 25]
+
+
+def test_old_ones_some_hours_apart_are_kept(state, tmp_path):
+    save(state, tmp_path, *range(1, 9), keep=8)
+    for step in range(1, 9):
+        # Forty minutes between two.
+        os.utime(tmp_path / f"ckpt-{step}.npz", (2400 * step, 2400 * step))
+    checkpoints = Checkpoints(state, tmp_path, 2, hours=1.5)
+    set_step(state, 9)
+    checkpoints.save()
+    assert steps(tmp_path) == [1, 4, 7, 8, 9]
+    set_step(state, 10)
+    checkpoints.save()
+    assert steps(tmp_path) == [1, 4, 7, 9, 10]
 
 
 def test_nothing_to_restore(state, tmp_path):

@@ -18,7 +18,10 @@ from tfexposure.training import loop, record
 from tfexposure.training.checkpoints import Checkpoints
 from tfexposure.training.monitor import Monitor
 from tfexposure.training.state import create_state
-from tfexposure.training.step_tensorflow import TensorFlowBackend
+from tfexposure.training.step_tensorflow import (
+    TensorBoard,
+    TensorFlowBackend,
+)
 from tfexposure.training.strategies import check_cluster
 
 pytestmark = pytest.mark.tf_only
@@ -201,6 +204,30 @@ def test_vgg_weights_that_cannot_be_had(monkeypatch):
     assert str(told.value) == (
         "loss.vgg19_weights: URL fetch failure on https://x: None"
     )
+
+
+def test_tensorboard_has_no_step_twice(tmp_path):
+    run = RunDir(tmp_path)
+    for start, end in ((0, 5), (3, 6), (6, 8)):
+        board = TensorBoard(run.logs, support.tiny_config(), start)
+        for step in range(start + 1, end + 1):
+            board.scalars({"loss/x": start + step / 10}, step)
+        board.close()
+        if not start:  # As a kill in the middle of writing leaves it.
+            (only,) = run.logs.iterdir()
+            only.write_bytes(only.read_bytes() + bytes(30))
+    found = [
+        (step, float(tf.make_ndarray(value.tensor)))
+        for step, value in support.read_events(tmp_path)
+        if value.tag == "loss/x"
+    ]
+    assert [step for step, _ in found] == list(range(1, 9))
+    np.testing.assert_allclose(
+        [value for _, value in found],
+        [0.1, 0.2, 0.3, 3.4, 3.5, 3.6, 6.7, 6.8],
+        rtol=1e-6,
+    )
+    assert support.read_hparams(tmp_path)["generator.filters"] == 4
 
 
 @pytest.fixture(scope="module")

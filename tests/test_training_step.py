@@ -57,7 +57,7 @@ class Trainer:
 @pytest.fixture(scope="module")
 def shared_trainer():
     support.trace_quickly()
-    return Trainer(ema=0.9)
+    return Trainer(ema=0.9, discriminator_learning_rate=1e-4)
 
 
 @pytest.fixture
@@ -108,11 +108,11 @@ def test_each_network_follows_its_own_loss_only(trainer, batch):
     discriminator_gradients = tape.gradient(
         discriminator_loss, [v.value for v in discriminator.trainable_variables]
     )
-    for network, gradients in (
-        (generator, generator_gradients),
-        (discriminator, discriminator_gradients),
+    for network, gradients, rate in (
+        (generator, generator_gradients, 2e-4),
+        (discriminator, discriminator_gradients, 1e-4),
     ):
-        optimizer = keras.optimizers.Adam(2e-4, beta_1=0.5)
+        optimizer = keras.optimizers.Adam(rate, beta_1=0.5)
         optimizer.apply(gradients, network.trainable_variables)
 
     (results,) = trainer.run(batch)
@@ -261,7 +261,9 @@ def test_several_steps_per_call_equal_single_steps(trainer, batch):
     other = support.random_batch(4, seed=1)
     single = trainer.run(batch, other, batch)[-1]
     final = weights(trainer.state.networks["generator"])
-    several = Trainer(ema=0.9, steps_per_call=3)
+    several = Trainer(
+        ema=0.9, discriminator_learning_rate=1e-4, steps_per_call=3
+    )
     stacked = {k: np.concatenate([batch[k], other[k], batch[k]]) for k in batch}
     iterator = iter(tf.data.Dataset.from_tensor_slices(stacked).batch(4, True))
     several.step(iterator, tf.constant(2))

@@ -69,6 +69,8 @@ def test_two_devices_equal_one(on_jax, task):
             assert one[name] == pytest.approx(two[name], rel=near, abs=1e-6)
         assert one["finite"] == 1
     assert found["moved"] > 1e-4
+    product, discriminator = found["rates"].values()
+    assert discriminator == pytest.approx(2 * product)
     assert found["apart"] < 1e-6
 
 

@@ -115,6 +115,7 @@ def packed_config(source, task, **train):
             "schedule": "warm_cosine",
             "warmup_steps": 2,
             "learning_rate": 1e-5,
+            "discriminator_learning_rate": 2e-5,
             "clip_norm": 1.0,
             "weight_decay": 0.02,
             **train,

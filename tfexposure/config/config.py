@@ -32,6 +32,7 @@ MAY_CHANGE = (
     "train.validate_every",
     "train.checkpoint_every",
     "train.keep_checkpoints",
+    "train.keep_every_hours",
     "train.max_bad_steps",
     "data.cache",
     "data.service",
@@ -55,6 +56,9 @@ _ADDED = (
     "train.weight_decay",
     "train.warmup_steps",
     "train.decay_steps",
+    "train.discriminator_learning_rate",
+    "train.step_every",
+    "train.step_factor",
 )
 _ADDED_SECTIONS = ("task", "restorer", "blind_loss", "camera")
 

@@ -334,6 +334,9 @@ class TrainConfig:
         16, "Photos per step, all replicas.", least=1
     )
     learning_rate: float = _field(2e-4, "Of all Adam optimisers.", above=0)
+    discriminator_learning_rate: float = _field(
+        0.0, "Of the discriminator's Adam; 0: learning_rate.", least=0
+    )
     beta_1: float = _field(
         0.5, "Of the trained model's Adam.", least=0, below=1
     )
@@ -347,9 +350,12 @@ class TrainConfig:
         "constant",
         "Course of the learning rate; linear and cosine fall to 0 over the "
         "second half of the steps, warm_cosine rises over `warmup_steps` and "
-        "falls to a hundredth over all others.",
-        ("constant", "linear", "cosine", "warm_cosine"),
+        "falls to a hundredth over all others, step falls to `step_factor` of "
+        "itself after every `step_every` steps.",
+        ("constant", "linear", "cosine", "warm_cosine", "step"),
     )
+    step_every: int = _field(10_000, "Of schedule=step.", least=1)
+    step_factor: float = _field(0.5, "Of schedule=step.", above=0, most=1)
     warmup_steps: int = _field(300, "Of schedule=warm_cosine.", least=0)
     decay_steps: int = _field(
         0,
@@ -404,6 +410,12 @@ class TrainConfig:
     )
     checkpoint_every: int = _field(1000, "Checkpoints.", least=1)
     keep_checkpoints: int = _field(3, "Number of newest ones kept.", least=1)
+    keep_every_hours: float = _field(
+        0.0,
+        "Of older checkpoints, those are kept that are this many hours apart; "
+        "0: none.",
+        least=0,
+    )
     max_bad_steps: int = _field(
         10,
         "Steps in a row with NaN or Inf, each of them undone, that end the "

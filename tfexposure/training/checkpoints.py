@@ -5,6 +5,8 @@ every backend; its CRCs tell a broken one.
 """
 
 import io
+import math
+import os
 import re
 import zipfile
 from pathlib import Path
@@ -28,13 +30,15 @@ class Checkpoints:
         folder: where checkpoints lie.
         keep: int, number of newest ones kept.
         chief: bool, whether this process writes, and it alone; all read.
+        hours: float, older ones that far apart are kept, too; 0: none.
     """
 
-    def __init__(self, state, folder, keep, chief=True):
+    def __init__(self, state, folder, keep, chief=True, hours=0.0):
         self.folder = Path(folder)
         self._state = state
         self._keep = keep
         self._chief = chief
+        self._hours = hours
         if chief:
             remove_half_written(self.folder)
 
@@ -91,14 +95,22 @@ class Checkpoints:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_atomically(path, buffer.getbuffer())
-            for old in existing_checkpoints(self.folder)[: -self._keep]:
-                Path(old).unlink()
+            self._remove_old()
         except OSError as error:
             raise UserError(
                 f"could not save a checkpoint to {self.folder}: "
                 f"{error.strerror or error}. Older checkpoints are intact."
             ) from error
         return str(path)
+
+    def _remove_old(self):
+        kept = -math.inf
+        for path in existing_checkpoints(self.folder)[: -self._keep]:
+            written = os.stat(path).st_mtime
+            if self._hours and written - kept >= 3600 * self._hours:
+                kept = written
+            else:
+                os.unlink(path)
 
 
 def _read(path):

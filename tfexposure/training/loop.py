@@ -133,6 +133,7 @@ def _train(config, run_dir, backend):
             run_dir.checkpoints,
             config.train.keep_checkpoints,
             backend.chief,
+            config.train.keep_every_hours,
         )
         restored = checkpoints.restore()
         start = int(state.step.numpy())

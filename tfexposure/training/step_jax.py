@@ -325,6 +325,7 @@ class Step:
                 train,
                 values[f"{network}_optimizer/iteration"],
                 values["decay_steps"],
+                network,
             ).astype(values[rate].dtype)
             weights, others = task.optimizers[network].stateless_apply(
                 [values[name] for name in slots],

@@ -11,6 +11,7 @@ import re
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.util import event_pb2
 
 from tfexposure.data.packed import ArrayPhotos, Batches
 from tfexposure.data.pipeline import training_stream
@@ -265,6 +266,8 @@ class TensorBoard:
     def __init__(self, folder, config, step):
         from tensorboard.plugins.hparams import api
 
+        for file in folder.glob("*.tfevents.*"):
+            _forget_after(file, step)
         self._writer = tf.summary.create_file_writer(str(folder))
         with self._writer.as_default(step):
             api.hparams(
@@ -292,6 +295,28 @@ class TensorBoard:
     def close(self):
         """Flushes, and ends."""
         self._writer.close()
+
+
+def _forget_after(file, step):
+    """Drops the events of later steps, which a killed process did not save."""
+    kept, whole = [], True
+    try:
+        for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
+            event = event_pb2.Event.FromString(record)
+            if event.step <= step:
+                kept.append(record)
+            else:
+                whole = False
+    except tf.errors.DataLossError:
+        whole = False  # Torn by the kill.
+    if whole:
+        return
+    # A name that TensorBoard does not read.
+    temporary = file.with_name(f".{file.name.replace('tfevents', 'old')}")
+    with tf.io.TFRecordWriter(str(temporary)) as writer:
+        for record in kept:
+            writer.write(record)
+    temporary.replace(file)
 
 
 def _array_stream(batches, start, part, size):
@@ -413,7 +438,10 @@ def make_train_step(config, state, strategy):
             optimizer = optimizers[name]
             optimizer.learning_rate.assign(
                 learning_rate(
-                    train, optimizer.iterations.value, state.decay_steps.value
+                    train,
+                    optimizer.iterations.value,
+                    state.decay_steps.value,
+                    name,
                 )
             )
             optimizer.apply(gradients[name], network.trainable_variables)
