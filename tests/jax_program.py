@@ -15,8 +15,9 @@ import jax
 import numpy as np
 import training_support as support
 
-from tfexposure.config import Config
+from tfexposure.config import Config, TrainConfig
 from tfexposure.data.packed import ArrayPhotos
+from tfexposure.training import backends
 from tfexposure.training.checkpoints import Checkpoints
 from tfexposure.training.state import create_state
 from tfexposure.training.step_jax import JaxBackend
@@ -28,6 +29,8 @@ POISON = {"paper": "tau", "blind": "target_table"}
 
 def main(source, folder):
     answer = {}
+    devices = backends.open_backend(TrainConfig(devices="cpu:2")).devices()
+    assert len(devices) == 2
     for task in ("paper", "blind"):
         config = support.packed_config(source, task)
         runs = {
@@ -62,6 +65,8 @@ def main(source, folder):
         found["undone"] = sorted(
             name for name in end if not np.array_equal(end[name], after[name])
         )
+        if task == "paper":
+            found["profiled"] = profiled(one, pathlib.Path(folder))
         # As if never stopped, to the bit.
         checkpoints.restore()
         one.step.reload()
@@ -117,6 +122,14 @@ class Run:
             name: np.array(variable.numpy())
             for name, variable in self.state.variables().items()
         }
+
+
+def profiled(run, folder):
+    """Returns how many profiles of a step were written."""
+    run.backend.start_profile(folder)
+    run.train(STEPS)
+    run.backend.stop_profile()
+    return len([*folder.glob("plugins/profile/*/*.xplane.pb")])
 
 
 def begun(config, folder):

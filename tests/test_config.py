@@ -10,7 +10,15 @@ import pytest
 from absl import flags
 
 from tfexposure import config_flags
-from tfexposure.config import SECTIONS, Config, DataConfig, RunDir, TrainConfig
+from tfexposure.config import (
+    SECTIONS,
+    Config,
+    DataConfig,
+    RunDir,
+    TrainConfig,
+    choose_gpus,
+    parse_devices,
+)
 from tfexposure.errors import UserError
 from tfexposure.storage import read_json, write_atomically
 
@@ -99,6 +107,10 @@ def test_flags_override_fields():
         ("--camera.untouched=1.1", "camera.untouched must be at most 1"),
         ("--camera.stops=3,1", "camera.stops must not fall"),
         ("--camera.tau_min=0", "camera.tau_min must be above 0"),
+        ("--train.devices=gpu", "train.devices must be all, cpu:2 or gpu:0,1"),
+        ("--train.devices=gpu:1,1", "train.devices must be all"),
+        ("--train.devices=cpu:0", "train.devices must be all"),
+        ("--train.profile=20:10", "train.profile must be such as 10:20"),
         ("--blind_loss.shape=-1", "blind_loss.shape must be at least 0"),
         ("--loss.adversarial=wgan", "loss.adversarial.*'wgan'"),
     ],
@@ -106,6 +118,15 @@ def test_flags_override_fields():
 def test_bad_values_name_the_flag(argument, message):
     with pytest.raises(UserError, match=message):
         parse(*argument.split())
+
+
+def test_devices_are_picked_by_number():
+    assert parse_devices("all") == ("all", ())
+    assert parse_devices("cpu:2") == ("cpu", (2,))
+    kind, numbers = parse_devices("gpu:2,0")
+    assert (kind, choose_gpus(["a", "b", "c"], numbers)) == ("gpu", ["c", "a"])
+    with pytest.raises(UserError, match="names GPU 2, and 1 are found"):
+        choose_gpus(["a"], numbers)
 
 
 def test_wrong_types_are_refused():

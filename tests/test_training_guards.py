@@ -5,6 +5,7 @@ import errno
 import os
 import shutil
 import socket
+import types
 
 import keras
 import numpy as np
@@ -14,7 +15,7 @@ import training_support as support
 
 from tfexposure.config import RunDir
 from tfexposure.errors import UserError
-from tfexposure.training import loop, record
+from tfexposure.training import loop, record, strategies
 from tfexposure.training.checkpoints import Checkpoints
 from tfexposure.training.monitor import Monitor
 from tfexposure.training.state import create_state
@@ -22,7 +23,6 @@ from tfexposure.training.step_tensorflow import (
     TensorBoard,
     TensorFlowBackend,
 )
-from tfexposure.training.strategies import check_cluster
 
 pytestmark = pytest.mark.tf_only
 
@@ -111,8 +111,25 @@ def test_no_source_is_an_error(tmp_path):
 )
 def test_cluster_that_is_none(text):
     with pytest.raises(UserError, match="TF_CONFIG should be .*, not") as told:
-        check_cluster(text)
+        strategies.check_cluster(text)
     assert str(told.value).endswith(text)
+
+
+def test_a_step_of_slurm_is_a_cluster(monkeypatch):
+    for name, value in (
+        ("PROCID", "3"),
+        ("STEP_NUM_TASKS", "4"),
+        ("STEP_NODELIST", "gpu[07-08]"),
+        ("STEP_TASKS_PER_NODE", "2(x2)"),
+    ):
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    resolver = strategies.slurm_cluster()
+    assert resolver.cluster_spec().as_dict() == {
+        "worker": ["gpu07:8888", "gpu07:8889", "gpu08:8888", "gpu08:8889"]
+    }
+    assert (resolver.task_type, resolver.task_id) == ("worker", 3)
+    worker = types.SimpleNamespace(cluster_resolver=resolver)
+    assert not strategies.is_chief(worker)
 
 
 @pytest.fixture(scope="module")

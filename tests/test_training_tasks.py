@@ -46,8 +46,7 @@ def on_jax(source, tmp_path_factory):
             "KERAS_BACKEND": "jax",
             "PYTHONPATH": os.pathsep.join([str(TESTS), str(support.ROOT)]),
             # Compiling well takes longer than running it here.
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=2 "
-            "--xla_backend_optimization_level=0 "
+            "XLA_FLAGS": "--xla_backend_optimization_level=0 "
             "--xla_llvm_disable_expensive_passes=true",
         },
         capture_output=True,
@@ -84,6 +83,10 @@ def test_bad_steps_are_undone_on_jax(on_jax, task):
 @pytest.mark.parametrize("task", TASKS)
 def test_resumed_on_jax_as_if_never_stopped(on_jax, task):
     assert on_jax[0][task]["resumed"] == 0
+
+
+def test_profile_on_jax(on_jax):
+    assert on_jax[0]["paper"]["profiled"] == 1
 
 
 def test_convolutions_on_jax_are_bfloat16(on_jax):
@@ -169,7 +172,7 @@ def test_blind_run_through_the_script(source, tmp_path, capsys):
     )
     support.finish(support.start(tmp_path / "run", config))
     values = config.to_dict()
-    values["train"] |= {"steps": 3, "minutes": 60.0}
+    values["train"] |= {"steps": 3, "minutes": 60.0, "profile": "2:9"}
     longer = config_module.Config.from_dict(values)
     support.trace_quickly()
     backend = TensorFlowBackend(tf.distribute.get_strategy())
@@ -178,6 +181,7 @@ def test_blind_run_through_the_script(source, tmp_path, capsys):
     run = RunDir(tmp_path / "run")
     best = support.read_json(run.best / "metrics.json")
     assert {"tau0.5/psnr", "brackets/psnr_best_gain", "score"} <= set(best)
+    assert len([*run.logs.glob("plugins/profile/*/*.xplane.pb")]) == 1
     lines = (run.path / "log.jsonl").read_text().splitlines()
     steps = {json.loads(line)["step"] for line in lines}
     # A call of two steps, and one of what was left.

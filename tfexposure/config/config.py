@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 from tfexposure.config.checks import check_names, check_value
+from tfexposure.config.devices import parse_devices
 from tfexposure.config.sections import (
     SECTIONS,
     BlindLossConfig,
@@ -26,6 +27,8 @@ MAY_CHANGE = (
     "train.steps",
     "train.minutes",
     "train.threads",
+    "train.devices",
+    "train.profile",
     "train.peak_tflops",
     "train.log_every",
     "train.sample_every",
@@ -44,6 +47,7 @@ _OF_A_MACHINE = (
     "data.source",
     "data.validation_source",
     "data.threads",
+    "train.devices",
     "train.threads",
 )
 
@@ -153,6 +157,8 @@ class Config:
                 f"train.best_metric must end with one of {list(BEST_METRICS)}, "
                 f"not {train.best_metric!r}"
             )
+        parse_devices(train.devices)
+        parse_steps(train.profile)
         if train.decay_steps == -1 and not train.minutes:
             raise UserError("train.decay_steps=-1 needs train.minutes")
         for name in ("tau", "jpeg_quality"):
@@ -211,6 +217,20 @@ class Config:
             for path, value in self.flat().items()
             if value != theirs[path]
         ]
+
+
+def parse_steps(text):
+    """Reads a value of `train.profile`; returns first and last step, or None.
+
+    Raises:
+        UserError: for other text.
+    """
+    if not text:
+        return None
+    first, _, last = text.partition(":")
+    if not (first.isdecimal() and last.isdecimal() and int(first) < int(last)):
+        raise UserError(f"train.profile must be such as 10:20, not {text!r}")
+    return int(first), int(last)
 
 
 def _check_object(name, values):

@@ -382,6 +382,14 @@ class TrainConfig:
         ("float32", "bfloat16", "float16"),
     )
     jit_compile: bool = _field(False, "Compile the step with XLA.")
+    devices: str = _field(
+        "all",
+        "Devices to train on: all GPUs, or the processor where there are none; "
+        "gpu:0,1 by number; cpu:2 for so many parts of the processor.",
+    )
+    profile: str = _field(
+        "", "Steps whose profile is written for TensorBoard, as 10:20."
+    )
     threads: int = _field(
         0, "CPU threads of TensorFlow; 0: all cores.", least=0
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from absl import logging
 
-from tfexposure.config import RunDir
+from tfexposure.config import RunDir, parse_steps
 from tfexposure.data import packed
 from tfexposure.data.packed import ArrayPhotos, Batches
 from tfexposure.errors import Interrupted, UnreadablePhotos, UserError
@@ -163,7 +163,7 @@ def _train(config, run_dir, backend):
             if start < config.train.steps:
                 step_function = backend.make_step(config, state)
                 batches = backend.batches(photos, config, state.task, start)
-                with Signals() as signals:
+                with Signals() as signals, contextlib.closing(run.profile):
                     run.go_on(step_function, batches, start, signals, budget)
     # No worker leaves while the chief still saves or validates.
     backend.any(False)
@@ -184,6 +184,8 @@ class _Run:
         self.checkpoints = checkpoints
         self.monitor = monitor
         self.validation = None
+        steps = parse_steps(config.train.profile) if backend.chief else None
+        self.profile = _Profile(steps, backend, run_dir.logs)
         self.predict = backend.predict(state.averaged)
 
     def go_on(self, step_function, batches, step, signals, budget):
@@ -196,6 +198,7 @@ class _Run:
         wanted = train.decay_steps == -1 and undecided
         pace = _Pace(budget) if wanted else None
         while step < train.steps:
+            self.profile.reached(step)
             began = time.monotonic()
             count = min(train.steps_per_call, train.steps - step)
             with self._explained(step, step + count + 16):
@@ -324,6 +327,28 @@ class _Run:
             "train.learning_rate or train.clip_norm may help. The photos of "
             f"these steps are listed in {path}"
         )
+
+
+class _Profile:
+    """Has the backend write a profile of the steps that are asked for."""
+
+    def __init__(self, steps, backend, folder):
+        self._first, self._last = steps or (0, 0)
+        self._backend, self._folder = backend, folder
+        self._running = False
+
+    def reached(self, step):
+        """Begins or ends it where so many steps are done."""
+        wanted = self._first <= step < self._last
+        if wanted and not self._running:
+            self._backend.start_profile(self._folder)
+        elif self._running and not wanted:
+            self._backend.stop_profile()
+        self._running = wanted
+
+    def close(self):
+        """Ends it where the run ends before."""
+        self.reached(self._last)
 
 
 class _Pace:

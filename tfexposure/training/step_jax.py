@@ -15,10 +15,30 @@ import numpy as np
 from jax import numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from tfexposure.config import choose_gpus, parse_devices
 from tfexposure.data.packed import Batches
 from tfexposure.layers import update_spectral_norms
 from tfexposure.training.optimizers import learning_rate
 from tfexposure.training.state import optimizer_variables
+
+
+def find_devices(text):
+    """Returns the local devices that `train.devices` names.
+
+    Call it before anything else of JAX: it may divide the processor.
+
+    Raises:
+        UserError: if there is no such GPU.
+    """
+    kind, numbers = parse_devices(text)
+    if kind == "cpu":
+        jax.config.update("jax_platforms", "cpu")
+        jax.config.update("jax_num_cpu_devices", numbers[0])
+    found = jax.local_devices()
+    if kind != "gpu":
+        return found
+    gpus = [each for each in found if each.platform == "gpu"]
+    return choose_gpus(gpus, numbers)
 
 
 class JaxBackend:
@@ -130,6 +150,14 @@ class JaxBackend:
     def writer(self, run_dir, config, step):
         """Returns None: TensorBoard's files are written by TensorFlow."""
         return None
+
+    def start_profile(self, folder):
+        """Begins a profile, to be written into a folder for TensorBoard."""
+        jax.profiler.start_trace(str(folder))
+
+    def stop_profile(self):
+        """Ends and writes it."""
+        jax.profiler.stop_trace()
 
     def versions(self):
         """Returns the versions of what computes, as a dict."""

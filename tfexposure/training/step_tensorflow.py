@@ -223,6 +223,14 @@ class TensorFlowBackend:
         """Returns the TensorBoard writer of a run."""
         return TensorBoard(run_dir.logs, config, step)
 
+    def start_profile(self, folder):
+        """Begins a profile, to be written into a folder for TensorBoard."""
+        tf.profiler.experimental.start(str(folder))
+
+    def stop_profile(self):
+        """Ends and writes it."""
+        tf.profiler.experimental.stop()
+
     def versions(self):
         """Returns the versions of what computes, as a dict."""
         return {"tensorflow": tf.__version__}

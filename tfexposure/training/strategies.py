@@ -5,6 +5,7 @@ import os
 
 import tensorflow as tf
 
+from tfexposure.config import choose_gpus, parse_devices
 from tfexposure.errors import UserError
 
 
@@ -13,7 +14,19 @@ def prepare(train):
 
     Args:
         train: `TrainConfig`.
+
+    Raises:
+        UserError: if the machine lacks a GPU that `train.devices` names.
     """
+    kind, numbers = parse_devices(train.devices)
+    if kind != "all":
+        gpus = tf.config.list_physical_devices("GPU")
+        gpus = choose_gpus(gpus, numbers) if kind == "gpu" else []
+        tf.config.set_visible_devices(gpus, "GPU")
+    if kind == "cpu":
+        (processor,) = tf.config.list_physical_devices("CPU")
+        parts = [tf.config.LogicalDeviceConfiguration()] * numbers[0]
+        tf.config.set_logical_device_configuration(processor, parts)
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
     if train.threads:
@@ -27,11 +40,12 @@ def prepare(train):
 
 
 def strategy():
-    """Returns the strategy for the devices at hand.
+    """Returns the strategy for the devices that `prepare` left visible.
 
-    `TF_CONFIG` set: `MultiWorkerMirroredStrategy`, the same command on every
-    worker. Several GPUs: `MirroredStrategy`. Otherwise the default one, which
-    adds nothing.
+    `TF_CONFIG` set, or one of several tasks of a SLURM step:
+    `MultiWorkerMirroredStrategy`, the same command on every worker. Several
+    GPUs or parts of the processor: `MirroredStrategy`. Otherwise the default
+    one, which adds nothing.
 
     Raises:
         UserError: if `TF_CONFIG` does not describe this worker.
@@ -39,9 +53,26 @@ def strategy():
     if os.environ.get("TF_CONFIG"):
         check_cluster(os.environ["TF_CONFIG"])
         return tf.distribute.MultiWorkerMirroredStrategy()
-    if len(tf.config.list_logical_devices("GPU")) > 1:
-        return tf.distribute.MirroredStrategy()
+    if int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
+        return tf.distribute.MultiWorkerMirroredStrategy(slurm_cluster())
+    devices = [
+        tf.config.list_logical_devices(kind)
+        for kind in ("GPU", "CPU")
+        if tf.config.list_logical_devices(kind)
+    ][0]
+    if len(devices) > 1:
+        return tf.distribute.MirroredStrategy([each.name for each in devices])
     return tf.distribute.get_strategy()
+
+
+def slurm_cluster():
+    """Returns the resolver of a SLURM step: a worker a task.
+
+    Which GPUs a task sees is SLURM's to say (`--gpus-per-task`).
+    """
+    return tf.distribute.cluster_resolver.SlurmClusterResolver(
+        gpus_per_node=0, gpus_per_task=0, auto_set_gpu=False
+    )
 
 
 def check_cluster(text):
