@@ -70,8 +70,11 @@ def slurm_cluster():
 
     Which GPUs a task sees is SLURM's to say (`--gpus-per-task`).
     """
+    # The resolver counts tasks by GPUs, also where there are none.
     return tf.distribute.cluster_resolver.SlurmClusterResolver(
-        gpus_per_node=0, gpus_per_task=0, auto_set_gpu=False
+        gpus_per_node=int(os.environ["SLURM_STEP_NUM_TASKS"]),
+        gpus_per_task=1,
+        auto_set_gpu=False,
     )
 
 
