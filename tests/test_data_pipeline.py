@@ -2,7 +2,9 @@
 
 import dataclasses
 import itertools
+import json
 import os
+import shutil
 
 import keras
 import numpy as np
@@ -12,7 +14,7 @@ import training_support as support
 from PIL import Image
 
 from tfexposure.config import DataConfig
-from tfexposure.data import pipeline
+from tfexposure.data import pipeline, sources
 from tfexposure.data.curation import Rules, curate
 from tfexposure.data.sources import FilePhotos, open_photos
 from tfexposure.errors import UserError
@@ -412,6 +414,34 @@ def test_truncated_records_are_named(records, tmp_path):
     (tmp_path / "cut.tfrecord").write_bytes(whole[:-5])
     with pytest.raises(UserError, match="cut.tfrecord.*after 2 records"):
         open_photos(f"tfrecord:{tmp_path}")
+
+
+def test_only_what_changed_is_decoded_again(folder, tmp_path, monkeypatch):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    (copy / "broken.png").write_bytes(b"no photo")
+    first = open_photos(str(copy))
+    assert first.count == 9 and len(first.checked) == 10
+    decoded = []
+    decode = sources.unreadable
+    monkeypatch.setattr(
+        sources,
+        "unreadable",
+        lambda files: decoded.extend(files) or decode(files),
+    )
+    # As a run's folder holds it.
+    checked = json.loads(json.dumps(first.checked))
+    again = open_photos(str(copy), checked=checked)
+    assert again.files == first.files and not decoded
+    with pytest.raises(UserError, match="broken.png"):
+        open_photos(str(copy), max_unreadable=0, checked=checked)
+    changed, gone, *_ = sorted(copy.glob("0*.png"))
+    changed.write_bytes(changed.read_bytes()[:50])
+    gone.unlink()
+    last = open_photos(str(copy), checked=checked)
+    assert decoded == [str(changed)]
+    assert set(first.files) - set(last.files) == {str(changed), str(gone)}
+    open_photos(str(copy), checked={name: [] for name in checked})
+    assert len(decoded) == 1 + 9
 
 
 def test_tfds_as_source(folder, tmp_path):

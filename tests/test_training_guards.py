@@ -180,6 +180,12 @@ def test_a_dataset_validates_by_a_split_of_its_own(run, photos, tmp_path):
         assert last["data"]["validation"]["count"] == count
 
 
+def test_readable_photos_are_noted(run, photos):
+    noted = support.read_json(run[0] / loop.CHECKED)
+    sizes = {path.name: path.stat().st_size for path in photos.iterdir()}
+    assert {name: size for name, (size, *_) in noted.items()} == sizes
+
+
 def test_two_trainings_in_one_folder(run):
     folder, config = run
     with RunDir(folder).locked():

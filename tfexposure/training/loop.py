@@ -32,6 +32,7 @@ from tfexposure.training.validation import Validation
 
 BAD_BATCHES = "bad_batches.json"
 UNREADABLE = "unreadable.json"
+CHECKED = "checked.json"
 # As many as a batch of the validation: one shape less to compile.
 _GRID_PHOTOS = 8
 # Why a disk takes no more, in the words that h5py and TensorFlow keep.
@@ -114,6 +115,17 @@ def _gone_bad(run_dir):
         return {}
 
 
+def _checked(run_dir):
+    """Returns which photos earlier starts found readable."""
+    try:
+        return read_json(run_dir.path / CHECKED, "all photos are tried again")
+    except FileNotFoundError:
+        return {}
+    except UserError as error:
+        logging.warning("%s", error)
+        return {}
+
+
 def _train(config, run_dir, backend):
     budget = Budget(config.train.minutes)
     # All that can be wrong with the input comes to light before any training.
@@ -128,6 +140,8 @@ def _train(config, run_dir, backend):
     with run_dir.locked() if backend.chief else contextlib.nullcontext():
         if backend.chief:
             run_dir.write_config(config, same_photos(run_dir, data))
+            if checked := getattr(photos, "checked", None):
+                write_atomically(run_dir.path / CHECKED, json.dumps(checked))
         checkpoints = Checkpoints(
             state,
             run_dir.checkpoints,
@@ -410,6 +424,7 @@ def _open_photos(config, backend, task, run_dir):
         data.max_unreadable,
         data.cache,
         _gone_bad(run_dir),
+        checked=_checked(run_dir),
     )
 
 
