@@ -66,6 +66,7 @@ def main(source, folder):
             name for name in end if not np.array_equal(end[name], after[name])
         )
         if task == "paper":
+            found["parts"] = whole_and_parts(config)
             found["profiled"] = profiled(one, pathlib.Path(folder))
         # As if never stopped, to the bit.
         checkpoints.restore()
@@ -122,6 +123,21 @@ class Run:
             name: np.array(variable.numpy())
             for name, variable in self.state.variables().items()
         }
+
+
+def whole_and_parts(config):
+    """Returns a step's results of a whole batch, and of two halves."""
+    found = []
+    for count in (1, 2):
+        values = config.to_dict()
+        values["train"]["accumulate"] = count
+        for network in ("generator", "discriminator"):
+            # Statistics would be those of each half.
+            values[network]["norm"] = "none"
+        run = Run(Config.from_dict(values), jax.devices())
+        found.append(run.train(0))
+        run.backend.close()
+    return found
 
 
 def profiled(run, folder):

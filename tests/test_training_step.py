@@ -17,9 +17,11 @@ pytestmark = pytest.mark.tf_only
 class Trainer:
     """A state and its traced step."""
 
-    def __init__(self, generator=None, **train):
+    def __init__(self, generator=None, discriminator=None, **train):
         self.config = support.tiny_config(
-            train=train, generator=generator or {}
+            train=train,
+            generator=generator or {},
+            discriminator=discriminator or {},
         )
         self.state = create_state(self.config)
         self.step = make_train_step(
@@ -289,6 +291,29 @@ def double_batches():
     ]
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
+
+
+def test_parts_of_a_batch_equal_the_whole(double_batches):
+    support.trace_quickly()
+    # Batch normalisation takes its statistics of each part.
+    plain = {"norm": "none", "spectral_normalization": False}
+    whole, parts = (
+        Trainer(
+            plain | {"noise": "none"},
+            plain,
+            accumulate=count,
+            clip_norm=1.0,
+            precision="float64",
+        )
+        for count in (1, 2)
+    )
+    expected, found = (each.run(*double_batches) for each in (whole, parts))
+    for one, other in zip(expected, found, strict=True):
+        assert other == pytest.approx(one, rel=1e-9)
+    for one, other in zip(whole.variables(), parts.variables(), strict=True):
+        np.testing.assert_allclose(
+            other.numpy(), one.numpy(), rtol=1e-7, atol=1e-9, err_msg=one.name
+        )
 
 
 def test_xla_computes_the_same(double_batches):

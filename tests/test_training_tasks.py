@@ -85,6 +85,12 @@ def test_resumed_on_jax_as_if_never_stopped(on_jax, task):
     assert on_jax[0][task]["resumed"] == 0
 
 
+def test_parts_of_a_batch_equal_the_whole_on_jax(on_jax):
+    whole, parts = on_jax[0]["paper"]["parts"]
+    assert parts == pytest.approx(whole, rel=1e-4)
+    assert whole["grad_norm_generator"] > 0
+
+
 def test_profile_on_jax(on_jax):
     assert on_jax[0]["paper"]["profiled"] == 1
 

@@ -60,6 +60,7 @@ _ADDED = (
     "train.weight_decay",
     "train.warmup_steps",
     "train.decay_steps",
+    "train.accumulate",
     "train.discriminator_learning_rate",
     "train.step_every",
     "train.step_factor",
@@ -194,11 +195,12 @@ class Config:
             raise UserError(
                 "blind_loss.only_gate: with restorer.stops there is no gate"
             )
-        if self.train.precision != "float32":
-            raise UserError(
-                "train.precision must be float32 for task=blind, not "
-                f"{self.train.precision}"
-            )
+        for name, only in (("precision", "float32"), ("accumulate", 1)):
+            value = getattr(self.train, name)
+            if value != only:
+                raise UserError(
+                    f"train.{name} must be {only} for task=blind, not {value}"
+                )
         if self.restorer.clip[0] >= self.restorer.clip[1]:
             raise UserError(
                 f"restorer.clip must rise, not {self.restorer.clip}"

@@ -333,6 +333,12 @@ class TrainConfig:
     global_batch_size: int = _field(
         16, "Photos per step, all replicas.", least=1
     )
+    accumulate: int = _field(
+        1,
+        "Parts that a step's photos are taken in, one after the other, whose "
+        "gradients are averaged: less memory. For task=paper.",
+        least=1,
+    )
     learning_rate: float = _field(2e-4, "Of all Adam optimisers.", above=0)
     discriminator_learning_rate: float = _field(
         0.0, "Of the discriminator's Adam; 0: learning_rate.", least=0

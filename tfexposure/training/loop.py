@@ -482,10 +482,12 @@ def _pairs(photos, config, backend, task):
 
 def _check(config, backend):
     train = config.train
-    if train.global_batch_size % backend.replicas:
+    if train.global_batch_size % (backend.replicas * train.accumulate):
+        parts = f" times train.accumulate={train.accumulate}"
         raise UserError(
             f"train.global_batch_size={train.global_batch_size} must be a "
             f"multiple of the {backend.replicas} replicas"
+            + (parts if train.accumulate > 1 else "")
         )
     if not config.data.source:
         raise UserError("data.source names no photos to train on")

@@ -300,16 +300,14 @@ class Step:
             }
         return answer, after
 
-    def _step(self, values, frozen, batch):
-        state, train, task = self._state, self._train, self._state.task
-        before = values
+    def _gradients(self, values, frozen, batch):
+        """Runs all networks once.
 
-        def update_norms():
-            for network in (*state.networks.values(), state.averaged):
-                update_spectral_norms(network)
-
-        _, values = self._run(update_norms, values, frozen)
-        scale = values["loss_scale"]
+        Returns:
+            Pair of losses and, by network, gradients, which the loss scale
+            multiplies; and the values after.
+        """
+        task, scale = self._state.task, values["loss_scale"]
 
         def losses_of(trained):
             losses, after = self._run(
@@ -327,14 +325,38 @@ class Step:
             for names in self._trained.values()
             for name in names
         }
-        own, back, (results, values) = jax.vjp(losses_of, trained, has_aux=True)
+        own, back, (results, after) = jax.vjp(losses_of, trained, has_aux=True)
         gradients = {}
         for network, names in self._trained.items():
             seed = {
                 n: jnp.full_like(loss, n == network) for n, loss in own.items()
             }
             (all_of_them,) = back(seed)
-            found = [all_of_them[name] for name in names]
+            gradients[network] = [all_of_them[name] for name in names]
+        return (results, gradients), dict(after)
+
+    def _step(self, values, frozen, batch):
+        state, train, task = self._state, self._train, self._state.task
+        before = values
+
+        def update_norms():
+            for network in (*state.networks.values(), state.averaged):
+                update_spectral_norms(network)
+
+        _, values = self._run(update_norms, values, frozen)
+        scale = values["loss_scale"]
+
+        def part(values, batch):
+            return self._gradients(values, frozen, batch)
+
+        if train.accumulate == 1:
+            (results, sums), values = part(values, batch)
+        else:
+            (results, sums), values = _accumulate(
+                part, values, batch, train.accumulate
+            )
+        gradients = {}
+        for network, found in sums.items():
             found = [g * (1 / scale).astype(g.dtype) for g in found]
             norm = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in found))
             results[f"grad_norm_{network}"] = norm
@@ -374,6 +396,33 @@ class Step:
         )
         results["finite"] = finite.astype(results[task.product].dtype)
         return values, results
+
+
+def _accumulate(part, values, batch, count):
+    """Averages what `part` finds of the parts of a batch, taken in turn.
+
+    Args:
+        part: function (values, batch) -> (what it finds, values after).
+        values: dict of the first one's values.
+        batch: dict of (N, ...), N a multiple of `count`.
+        count: int, number of parts.
+    """
+    # Every so many rows: each device has the same share of every part.
+    batch = {
+        name: jnp.moveaxis(v.reshape(-1, count, *v.shape[1:]), 1, 0)
+        for name, v in batch.items()
+    }
+    first = {name: v[0] for name, v in batch.items()}
+    shapes, _ = jax.eval_shape(part, values, first)
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+
+    def add(carry, rows):
+        total, values = carry
+        found, values = part(values, rows)
+        return (jax.tree.map(jnp.add, total, found), values), None
+
+    (total, values), _ = jax.lax.scan(add, (zeros, values), batch)
+    return jax.tree.map(lambda t: t / count, total), values
 
 
 def _names(variables, groups):

@@ -394,11 +394,9 @@ def make_train_step(config, state, strategy):
     def mean(losses):
         if losses.shape.rank:
             return tf.reduce_sum(losses) / train.global_batch_size
-        return losses / replicas
+        return losses / (replicas * train.accumulate)
 
-    def replica_step(batch):
-        if "photos" in batch:
-            batch = prepare(batch)
+    def losses_and_gradients(batch):
         with tf.GradientTape(persistent=True) as tape:
             means = {
                 name: mean(loss) for name, loss in task.losses(batch).items()
@@ -417,8 +415,29 @@ def make_train_step(config, state, strategy):
             for name, network in networks.items()
         }
         del tape
+        return means, gradients
+
+    def accumulated(batch):
+        total, parts = None, train.accumulate
+        for first in range(parts):
+            # One after the other, or they would not spare any memory.
+            done = tf.nest.flatten(total) if total else []
+            with tf.control_dependencies(done):
+                part = {name: v[first::parts] for name, v in batch.items()}
+                found = losses_and_gradients(part)
+            total = (
+                tf.nest.map_structure(tf.add, total, found) if total else found
+            )
+        return total
+
+    def replica_step(batch):
+        if "photos" in batch:
+            batch = prepare(batch)
+        several = train.accumulate > 1
+        found = (accumulated if several else losses_and_gradients)(batch)
+        loss_scale = state.loss_scale.value
         context = tf.distribute.get_replica_context()
-        means, gradients = context.all_reduce("SUM", (means, gradients))
+        means, gradients = context.all_reduce("SUM", found)
         norms = {}
         for name in networks:
             scale = tf.cast(1 / loss_scale, gradients[name][0].dtype)
