@@ -72,11 +72,14 @@ def runs(tmp_path_factory):
     workers[1].kill()
     outputs = {"lost": support.finish(workers[0], code=1)}
     workers[1].communicate()
-    workers = start_workers(folder / "two", config, config)
     support.trace_quickly()
     backend = TensorFlowBackend(tf.distribute.get_strategy())
     loop.train(config, folder / "one", backend)
-    outputs["again"] = [support.finish(worker) for worker in workers]
+    workers = start_workers(folder / "two", config, config)
+    last = support.finish(workers[1])
+    # As the other one leaves it.
+    outputs["log"] = (folder / "two" / "log.jsonl").read_text()
+    outputs["again"] = [support.finish(workers[0]), last]
     return folder, outputs
 
 
@@ -124,6 +127,10 @@ def test_restarted_workers_go_on_from_the_checkpoint(runs):
     assert "resumed at step 5; 2 replica(s)" in first
     # Only the chief reports.
     assert "step" not in other[0]
+
+
+def test_no_worker_leaves_before_the_chief_has_validated(runs):
+    assert f'{{"step": {STEPS}, "metrics/' in runs[1]["log"]
 
 
 def test_only_the_chief_writes_the_folder(runs):
