@@ -20,7 +20,7 @@ from pathlib import Path
 
 from absl import app, flags
 
-from tfexposure import pretrained, quiet
+from tfexposure import pretrained, quiet, scripts
 from tfexposure.config import RunDir
 from tfexposure.errors import UserError
 from tfexposure.layers import constructor_arguments
@@ -204,7 +204,7 @@ def _without_folders(settings):
 
 
 def run():
-    app.run(main)
+    scripts.run(main)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@ Example:
 
 import sys
 
-from absl import app, flags
+from absl import flags
 from tfexposure.export import model_flags
 
-from tfexposure import quiet
+from tfexposure import quiet, scripts
 from tfexposure.errors import UserError
 
 FLAGS = flags.FLAGS
@@ -73,7 +73,7 @@ def main(_):
 
 
 def run():
-    app.run(main)
+    scripts.run(main)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,10 @@ Example:
 
 import sys
 
-from absl import app, flags
+from absl import flags
 from tfexposure.export import model_flags
 
-from tfexposure import quiet
+from tfexposure import quiet, scripts
 from tfexposure.errors import UserError
 
 FLAGS = flags.FLAGS
@@ -94,7 +94,7 @@ def _export():
 
 
 def run():
-    app.run(main)
+    scripts.run(main)
 
 
 if __name__ == "__main__":

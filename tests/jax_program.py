@@ -15,7 +15,9 @@ import jax
 import numpy as np
 import training_support as support
 
+from tfexposure.config import Config, TrainConfig
 from tfexposure.data.packed import ArrayPhotos
+from tfexposure.training import backends
 from tfexposure.training.checkpoints import Checkpoints
 from tfexposure.training.state import create_state
 from tfexposure.training.step_jax import JaxBackend
@@ -27,6 +29,8 @@ POISON = {"paper": "tau", "blind": "target_table"}
 
 def main(source, folder):
     answer = {}
+    devices = backends.open_backend(TrainConfig(devices="cpu:2")).devices()
+    assert len(devices) == 2
     for task in ("paper", "blind"):
         config = support.packed_config(source, task)
         runs = {
@@ -51,12 +55,19 @@ def main(source, folder):
         end = one.values()
         found["apart"] = difference(networks(end), two.values())
         found["moved"] = difference(begin, end)
+        found["rates"] = {
+            name: float(end[f"{name}_optimizer/learning_rate"])
+            for name in one.state.networks
+        }
         # Everything of the bad step is undone, but for its count.
         found["bad"] = one.train(STEPS, POISON[task])
         after = one.values()
         found["undone"] = sorted(
             name for name in end if not np.array_equal(end[name], after[name])
         )
+        if task == "paper":
+            found["parts"] = whole_and_parts(config)
+            found["profiled"] = profiled(one, pathlib.Path(folder))
         # As if never stopped, to the bit.
         checkpoints.restore()
         one.step.reload()
@@ -65,6 +76,7 @@ def main(source, folder):
         found["resumed"] = difference(end, one.values())
         if task == "paper":
             found["types"] = run_types(source, task)
+        found["begun"] = begun(config, pathlib.Path(folder))
         answer[task] = found
         for run in runs.values():
             run.backend.close()
@@ -111,6 +123,45 @@ class Run:
             name: np.array(variable.numpy())
             for name, variable in self.state.variables().items()
         }
+
+
+def whole_and_parts(config):
+    """Returns a step's results of a whole batch, and of two halves."""
+    found = []
+    for count in (1, 2):
+        values = config.to_dict()
+        values["train"]["accumulate"] = count
+        for network in ("generator", "discriminator"):
+            # Statistics would be those of each half.
+            values[network]["norm"] = "none"
+        run = Run(Config.from_dict(values), jax.devices())
+        found.append(run.train(0))
+        run.backend.close()
+    return found
+
+
+def profiled(run, folder):
+    """Returns how many profiles of a step were written."""
+    run.backend.start_profile(folder)
+    run.train(STEPS)
+    run.backend.stop_profile()
+    return len([*folder.glob("plugins/profile/*/*.xplane.pb")])
+
+
+def begun(config, folder):
+    """Returns how far networks are from what `train.init` names."""
+    paths, arrays = support.save_network(config, folder)
+    cases = [(config, path, arrays) for path in paths]
+    if config.task == "blind":
+        shipped = Config(task="blind")
+        cases.append((shipped, "natural", support.shipped("natural")))
+    return [
+        [
+            support.farthest(network, expected)
+            for network in support.begin_from(settings, init)
+        ]
+        for settings, init, expected in cases
+    ]
 
 
 def run_types(source, task):

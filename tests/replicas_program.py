@@ -15,6 +15,8 @@ import tensorflow as tf
 import training_support as support
 
 from tfexposure import layers
+from tfexposure.config import TrainConfig
+from tfexposure.training import strategies
 from tfexposure.training.checkpoints import Checkpoints
 from tfexposure.training.state import create_state
 from tfexposure.training.step_tensorflow import make_train_step
@@ -23,13 +25,10 @@ GOOD_STEPS, BAD_STEP, STEPS = 4, 4, 6
 
 
 def main(folder):
-    tf.config.set_logical_device_configuration(
-        tf.config.list_physical_devices("CPU")[0],
-        [tf.config.LogicalDeviceConfiguration()] * 2,
-    )
+    strategies.prepare(TrainConfig(devices="cpu:2"))
     support.trace_quickly()
     keras.config.set_floatx("float64")
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = strategies.strategy()
     config = support.tiny_config(
         train={
             "global_batch_size": 8,

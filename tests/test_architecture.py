@@ -10,7 +10,7 @@ import pytest
 # Floors of the house, lowest first. A package or module imports from floors
 # below its own; what shares a floor does not import each other.
 FLOORS = (
-    ("errors", "lazy", "replicas"),
+    ("errors", "lazy", "replicas", "scripts"),
     ("quiet", "storage"),
     ("imaging", "weights"),
     ("config", "layers", "losses", "metrics", "perceptual"),

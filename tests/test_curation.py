@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import io
+import json
 import os
 import subprocess
 import sys
@@ -173,6 +174,10 @@ def test_read_manifest_names_the_bad_line(tmp_path):
     path = tmp_path / "m.jsonl"
     path.write_text(entry.to_json() + '\n{"id": 3}\n')
     with pytest.raises(UserError, match="line 2.*missing"):
+        curation.read_manifest(path)
+    wrong = json.dumps(dataclasses.asdict(entry) | {"id": 3})
+    path.write_text(entry.to_json() + f"\n{wrong}\n")
+    with pytest.raises(UserError, match="line 2.*id is no text: 3"):
         curation.read_manifest(path)
     assert dataclasses.asdict(
         curation.Entry.from_json(entry.to_json())

@@ -2,7 +2,9 @@
 
 import dataclasses
 import itertools
+import json
 import os
+import shutil
 
 import keras
 import numpy as np
@@ -12,7 +14,7 @@ import training_support as support
 from PIL import Image
 
 from tfexposure.config import DataConfig
-from tfexposure.data import pipeline
+from tfexposure.data import pipeline, sources
 from tfexposure.data.curation import Rules, curate
 from tfexposure.data.sources import FilePhotos, open_photos
 from tfexposure.errors import UserError
@@ -414,29 +416,38 @@ def test_truncated_records_are_named(records, tmp_path):
         open_photos(f"tfrecord:{tmp_path}")
 
 
+def test_only_what_changed_is_decoded_again(folder, tmp_path, monkeypatch):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    (copy / "broken.png").write_bytes(b"no photo")
+    first = open_photos(str(copy))
+    assert first.count == 9 and len(first.checked) == 10
+    decoded = []
+    decode = sources.unreadable
+    monkeypatch.setattr(
+        sources,
+        "unreadable",
+        lambda files: decoded.extend(files) or decode(files),
+    )
+    # As a run's folder holds it.
+    checked = json.loads(json.dumps(first.checked))
+    again = open_photos(str(copy), checked=checked)
+    assert again.files == first.files and not decoded
+    with pytest.raises(UserError, match="broken.png"):
+        open_photos(str(copy), max_unreadable=0, checked=checked)
+    changed, gone, *_ = sorted(copy.glob("0*.png"))
+    changed.write_bytes(changed.read_bytes()[:50])
+    gone.unlink()
+    last = open_photos(str(copy), checked=checked)
+    assert decoded == [str(changed)]
+    assert set(first.files) - set(last.files) == {str(changed), str(gone)}
+    open_photos(str(copy), checked={name: [] for name in checked})
+    assert len(decoded) == 1 + 9
+
+
 def test_tfds_as_source(folder, tmp_path):
     tf.random.set_seed(0)
-    tfds = pytest.importorskip("tensorflow_datasets")
-
-    class Tiny(tfds.core.GeneratorBasedBuilder):
-        VERSION = tfds.core.Version("1.0.0")
-
-        def _info(self):
-            features = {"image": tfds.features.Image(shape=(None, None, 3))}
-            return tfds.core.DatasetInfo(
-                builder=self, features=tfds.features.FeaturesDict(features)
-            )
-
-        def _split_generators(self, manager):
-            return {"train": self._generate_examples()}
-
-        def _generate_examples(self):
-            for file in sorted(folder.iterdir()):
-                yield file.name, {"image": str(file)}
-
-    prepared = Tiny(data_dir=tmp_path)
-    prepared.download_and_prepare()
-    source = f"tfds:{prepared.data_dir}"
+    pytest.importorskip("tensorflow_datasets")
+    source = support.prepare_tfds(folder, tmp_path, train=slice(9))
     photos = open_photos(source)
     assert photos.count == 9
     check_sequential(photos)
@@ -444,8 +455,9 @@ def test_tfds_as_source(folder, tmp_path):
     assert photos.names([3], 0) == [f"{source}, example 3"]
     with pytest.raises(UserError, match="split 'test'"):
         open_photos(source, "test")
-    with pytest.raises(UserError, match="tfds:no_such_set"):
+    with pytest.raises(UserError, match="tfds:no_such_set") as told:
         open_photos("tfds:no_such_set")
+    assert "\n" not in str(told.value)
 
 
 def test_service_hands_out_every_photo_once(photos):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfexposure import evaluation
+from tfexposure import evaluation, metrics
 from tfexposure.data import pairs as real_pairs
 from tfexposure.data.curation import curate
 from tfexposure.data.well_exposed import SCORING, Rules
@@ -225,6 +225,35 @@ def test_the_table_prints_n_floor_and_the_classifier(folder, tmp_path):
     row = values["per_photo"][3]["rows"]["untouched"]
     assert set(row) == {*evaluation.VALUES, "features"}
     assert {p.name for p in (tmp_path / "a").iterdir()} == {"b.md", "b.json"}
+
+
+def test_similarity_of_patches_agrees_with_numpy(folder):
+    target = read(folder)
+    examples = [
+        evaluation.Simulation(0.5, 0.5).apply(shifted, str(index))
+        for index, shifted in enumerate((target, target[::-1] * 0.8))
+    ]
+    found = evaluation.evaluate(
+        examples, {"dim": lambda image: image * 0.8}, similarity="patches"
+    )
+    counts = []
+    for scale in (None, 0.8):
+        patches = []
+        for index, example in enumerate(examples):
+            image = example.target
+            if scale:
+                levels = evaluation.to_uint8(example.overexposed * scale)
+                image = np.float32(levels) / 255
+            patches.extend(metrics.draw_patches(image, index))
+        light = np.stack(patches) @ np.array([0.27, 0.67, 0.06])
+        means = light.mean(axis=(1, 2))
+        counts.append(np.histogram(means, 32, (0, 1))[0] / len(means))
+    expected = 100 * np.minimum(*counts).sum()
+    summary = evaluation.summarize(found, resamples=10)
+    (row,) = summary["rows"]
+    assert row["luminance"]["mean"] == pytest.approx(expected)
+    assert 0 < expected < 100
+    assert "16 patches of 64 px" in evaluation.to_markdown(summary)
 
 
 def test_photos_are_limited_evenly_and_bad_ones_named(folder):

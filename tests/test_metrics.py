@@ -81,6 +81,35 @@ def test_split_half_similarity_grows_with_the_set_and_is_repeatable():
         metrics.split_half_similarity(features[:1])
 
 
+def test_patches_are_those_of_the_reduced_squares():
+    """Of a photo whose values tell where they come from."""
+    rows, columns = np.mgrid[0:160, 0:480] / 480.0
+    image = np.stack([rows, columns, rows * 0], -1)
+    found = metrics.draw_patches(image, 3)
+    assert found.shape == (16, 64, 64, 3)
+    np.testing.assert_array_equal(found, metrics.draw_patches(image, 3))
+    # Neighbours of 80 pixels are two of 160 apart, and the first is the mean
+    # of two.
+    np.testing.assert_allclose(np.diff(found[..., 0], axis=1), 2 / 480)
+    np.testing.assert_allclose(np.diff(found[..., 1], axis=2), 2 / 480)
+    tops = (found[:, 0, 0, 0] * 480 - 0.5) / 2
+    np.testing.assert_allclose(tops, np.round(tops), atol=1e-9)
+    assert 0 <= tops.min() < tops.max() <= 16
+    lefts = found[:, 0, 0, 1].reshape(4, 4)
+    # One square each four, somewhere along the photo.
+    assert np.ptp(lefts, axis=1).max() <= 16 * 2 / 480
+    assert np.ptp(lefts) > 50 / 480
+
+
+def test_noise_floor_of_patches_is_of_photos():
+    features = np.random.default_rng(0).random((60, 3))
+    repeated = np.repeat(features[:, None], 16, axis=1)
+    np.testing.assert_allclose(
+        metrics.split_half_similarity(repeated),
+        metrics.split_half_similarity(features),
+    )
+
+
 def test_histogram_metric_equals_the_function():
     target, restored = pair()
     restored = restored**2

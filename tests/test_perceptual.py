@@ -4,13 +4,16 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from PIL import Image, ImageFilter
 
 from tfexposure.perceptual import (
+    EQUAL_FACTORS,
     FEATURE_LAYERS,
     perceptual_loss,
     vgg19_features,
 )
 
+CROP = (100, 100, 228, 228)
 RNG = np.random.default_rng(0)
 
 
@@ -107,8 +110,38 @@ def test_the_loss_by_hand():
     np.testing.assert_allclose(literal, [0.04, 0.4], rtol=1e-6)
     full = numpy(perceptual_loss(target, restored, "full"))
     np.testing.assert_allclose(full, [0.01, 0.1], rtol=1e-6)
-    with pytest.raises(ValueError, match="'literal' or 'full'"):
+    with pytest.raises(ValueError, match="'literal', 'full', 'equal'"):
         perceptual_loss(target, restored, "mean")
+
+
+def test_equal_weights_the_maps():
+    target = [np.zeros((1, 2, 3, c), "float32") for c in (4, 8, 16, 32, 32)]
+    for index, factor in enumerate((9.37, 0.965, 0.444, 0.661, 10.69)):
+        restored = list(target)
+        restored[index] = restored[index] + np.float32(2.55)
+        loss = numpy(perceptual_loss(target, restored, "equal"))
+        np.testing.assert_allclose(loss, [0.01 * factor], rtol=1e-6)
+    with pytest.raises(ValueError):
+        perceptual_loss(target[:1], target[:1], "equal")
+
+
+def test_equal_maps_have_equal_shares(shared):
+    """Of a blur, which the factors were not fitted to."""
+    path = shared / "weights" / "vgg19_notop_imagenet_f16.npz"
+    features = vgg19_features(str(path))
+    folder = shared / "photos" / "samples"
+    photo = Image.open(folder / "coffee.jpg").convert("RGB").crop(CROP)
+    images = (photo, photo.filter(ImageFilter.GaussianBlur(1)))
+    maps = [features(np.float32(image)[None] / 255) for image in images]
+    terms = [
+        factor * np.abs(numpy(one) - numpy(other)).mean() / 255
+        for factor, one, other in zip(EQUAL_FACTORS, *maps, strict=True)
+    ]
+    shares = np.array(terms) / np.sum(terms)
+    assert 0.1 < shares.min() < shares.max() < 0.4
+    # Of `full`, one map has half and another a fiftieth.
+    plain = shares / EQUAL_FACTORS
+    assert plain.max() / plain.sum() > 0.4
 
 
 def test_files_that_are_not_weights_are_named(tmp_path):

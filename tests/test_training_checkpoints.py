@@ -1,5 +1,6 @@
 """Checkpoints against crashes, broken files and full disks."""
 
+import os
 import pathlib
 import subprocess
 
@@ -62,6 +63,20 @@ def test_newest_is_restored_and_only_some_are_kept(state, tmp_path):
     assert steps(tmp_path) == [15, 20, 25]
 
 
+def test_old_ones_some_hours_apart_are_kept(state, tmp_path):
+    save(state, tmp_path, *range(1, 9), keep=8)
+    for step in range(1, 9):
+        # Forty minutes between two.
+        os.utime(tmp_path / f"ckpt-{step}.npz", (2400 * step, 2400 * step))
+    checkpoints = Checkpoints(state, tmp_path, 2, hours=1.5)
+    set_step(state, 9)
+    checkpoints.save()
+    assert steps(tmp_path) == [1, 4, 7, 8, 9]
+    set_step(state, 10)
+    checkpoints.save()
+    assert steps(tmp_path) == [1, 4, 7, 9, 10]
+
+
 def test_nothing_to_restore(state, tmp_path):
     assert Checkpoints(state, tmp_path / "new", 3).restore() is None
 
@@ -110,10 +125,14 @@ def test_all_broken_is_an_error(state, tmp_path):
         Checkpoints(state, tmp_path, 3).restore()
 
 
-def test_left_overs_of_a_crash_are_swept(state, tmp_path):
+def test_left_overs_of_a_crash_are_swept(state, tmp_path, monkeypatch):
     save(state, tmp_path, 5)
-    left = tmp_path / ".ckpt-10.npz.123.tmp"
-    left.write_bytes(b"half")
+    with monkeypatch.context() as patch:
+        # As if killed before that is cleared away.
+        patch.setattr(pathlib.Path, "unlink", lambda *_, **__: None)
+        patch.setattr("os.replace", lambda *_: None)
+        save(state, tmp_path, 10)
+    (left,) = tmp_path.glob(".*")
     assert Checkpoints(state, tmp_path, 3).restore().endswith("ckpt-5.npz")
     assert not left.exists()
 

@@ -53,6 +53,26 @@ def test_the_second_half_falls_to_zero(name, fall):
     assert rates("constant") == pytest.approx([3e-4] * 60)
 
 
+def test_step_falls_by_its_factor():
+    expected = keras.optimizers.schedules.PiecewiseConstantDecay(
+        [14, 29, 44], [3e-4, 6e-5, 1.2e-5, 2.4e-6]
+    )
+    np.testing.assert_allclose(
+        rates("step", step_every=15, step_factor=0.2),
+        [float(expected(step)) for step in range(60)],
+        rtol=1e-5,
+    )
+
+
+def test_the_discriminator_may_have_its_own_rate():
+    config = dataclasses.replace(
+        TRAIN, schedule="cosine", discriminator_learning_rate=1e-4
+    )
+    for name, peak in (("discriminator", 1e-4), ("generator", 3e-4)):
+        found = float(learning_rate(config, 30, 40, name))
+        assert found == pytest.approx(peak / 2)
+
+
 def test_a_horizon_that_fits_the_time(monkeypatch):
     clock = types.SimpleNamespace(now=100.0)
     monkeypatch.setattr(loop.time, "monotonic", lambda: clock.now)

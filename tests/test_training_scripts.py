@@ -1,5 +1,6 @@
 """What the scripts around training say."""
 
+import importlib.metadata
 import subprocess
 import sys
 
@@ -19,16 +20,36 @@ def script(repository):
 
 
 @pytest.mark.parametrize(
-    ("name", "flags"),
+    ("name", "listed"),
     [
-        ("train_gan.py", ["run_dir", "data.source", "train.steps"]),
-        ("curate.py", ["folder", "manifest", "max_bright"]),
-        ("curate_beam.py", ["folder", "output", "max_bright"]),
+        ("train", ["run_dir", "data.source", "train.steps"]),
+        ("evaluate", ["photos", "correct"]),
+        ("curate", ["folder", "manifest", "max_bright"]),
+        ("reproduce", ["experiment", "profile"]),
+        ("export-saved-model", ["run_dir", "max_pixels"]),
+        ("export-tflite", ["run_dir", "precision"]),
     ],
 )
-def test_help_lists_every_flag(script, name, flags):
-    listed = script(name, "--help").stdout
-    for flag in flags:
+def test_help_of_installed_programs_lists_their_flags(name, listed):
+    """Of what the entry point names, started by a wrapper as pip writes it."""
+    (entry,) = importlib.metadata.entry_points(
+        group="console_scripts", name=f"tfexposure-{name}"
+    )
+    module, function = entry.value.split(":")
+    wrapper = f"import sys\nfrom {module} import {function}\nsys.exit(run())"
+    done = subprocess.run(
+        [sys.executable, "-c", wrapper, "--help"],
+        capture_output=True,
+        text=True,
+    )
+    assert not done.stdout.startswith("\nUSAGE:")
+    for flag in listed:
+        assert f"\n  --{flag}: " in done.stdout, flag
+
+
+def test_help_of_a_script_lists_its_flags(script):
+    listed = script("curate_beam.py", "--help").stdout
+    for flag in ("folder", "output", "max_bright"):
         assert f"\n  --{flag}: " in listed, flag
 
 

@@ -17,9 +17,11 @@ pytestmark = pytest.mark.tf_only
 class Trainer:
     """A state and its traced step."""
 
-    def __init__(self, generator=None, **train):
+    def __init__(self, generator=None, discriminator=None, **train):
         self.config = support.tiny_config(
-            train=train, generator=generator or {}
+            train=train,
+            generator=generator or {},
+            discriminator=discriminator or {},
         )
         self.state = create_state(self.config)
         self.step = make_train_step(
@@ -57,7 +59,7 @@ class Trainer:
 @pytest.fixture(scope="module")
 def shared_trainer():
     support.trace_quickly()
-    return Trainer(ema=0.9)
+    return Trainer(ema=0.9, discriminator_learning_rate=1e-4)
 
 
 @pytest.fixture
@@ -108,11 +110,11 @@ def test_each_network_follows_its_own_loss_only(trainer, batch):
     discriminator_gradients = tape.gradient(
         discriminator_loss, [v.value for v in discriminator.trainable_variables]
     )
-    for network, gradients in (
-        (generator, generator_gradients),
-        (discriminator, discriminator_gradients),
+    for network, gradients, rate in (
+        (generator, generator_gradients, 2e-4),
+        (discriminator, discriminator_gradients, 1e-4),
     ):
-        optimizer = keras.optimizers.Adam(2e-4, beta_1=0.5)
+        optimizer = keras.optimizers.Adam(rate, beta_1=0.5)
         optimizer.apply(gradients, network.trainable_variables)
 
     (results,) = trainer.run(batch)
@@ -261,10 +263,15 @@ def test_several_steps_per_call_equal_single_steps(trainer, batch):
     other = support.random_batch(4, seed=1)
     single = trainer.run(batch, other, batch)[-1]
     final = weights(trainer.state.networks["generator"])
-    several = Trainer(ema=0.9, steps_per_call=3)
+    several = Trainer(
+        ema=0.9, discriminator_learning_rate=1e-4, steps_per_call=3
+    )
     stacked = {k: np.concatenate([batch[k], other[k], batch[k]]) for k in batch}
     iterator = iter(tf.data.Dataset.from_tensor_slices(stacked).batch(4, True))
-    results = {k: float(v) for k, v in several.step(iterator).items()}
+    several.step(iterator, tf.constant(2))
+    values = several.step(iterator, tf.constant(1))
+    assert int(several.state.step) == 3
+    results = {k: float(v) for k, v in values.items()}
     assert results == pytest.approx(single, rel=1e-4)
     for mine, theirs in zip(
         weights(several.state.networks["generator"]), final, strict=True
@@ -284,6 +291,29 @@ def double_batches():
     ]
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
+
+
+def test_parts_of_a_batch_equal_the_whole(double_batches):
+    support.trace_quickly()
+    # Batch normalisation takes its statistics of each part.
+    plain = {"norm": "none", "spectral_normalization": False}
+    whole, parts = (
+        Trainer(
+            plain | {"noise": "none"},
+            plain,
+            accumulate=count,
+            clip_norm=1.0,
+            precision="float64",
+        )
+        for count in (1, 2)
+    )
+    expected, found = (each.run(*double_batches) for each in (whole, parts))
+    for one, other in zip(expected, found, strict=True):
+        assert other == pytest.approx(one, rel=1e-9)
+    for one, other in zip(whole.variables(), parts.variables(), strict=True):
+        np.testing.assert_allclose(
+            other.numpy(), one.numpy(), rtol=1e-7, atol=1e-9, err_msg=one.name
+        )
 
 
 def test_xla_computes_the_same(double_batches):

@@ -48,8 +48,7 @@ def on_jax(source, tmp_path_factory):
             "KERAS_BACKEND": "jax",
             "PYTHONPATH": os.pathsep.join([str(TESTS), str(support.ROOT)]),
             # Compiling well takes longer than running it here.
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=2 "
-            "--xla_backend_optimization_level=0 "
+            "XLA_FLAGS": "--xla_backend_optimization_level=0 "
             "--xla_llvm_disable_expensive_passes=true",
         },
         capture_output=True,
@@ -71,6 +70,8 @@ def test_two_devices_equal_one(on_jax, task):
             assert one[name] == pytest.approx(two[name], rel=near, abs=1e-6)
         assert one["finite"] == 1
     assert found["moved"] > 1e-4
+    product, discriminator = found["rates"].values()
+    assert discriminator == pytest.approx(2 * product)
     assert found["apart"] < 1e-6
 
 
@@ -86,9 +87,56 @@ def test_resumed_on_jax_as_if_never_stopped(on_jax, task):
     assert on_jax[0][task]["resumed"] == 0
 
 
+def test_parts_of_a_batch_equal_the_whole_on_jax(on_jax):
+    whole, parts = on_jax[0]["paper"]["parts"]
+    assert parts == pytest.approx(whole, rel=1e-4)
+    assert whole["grad_norm_generator"] > 0
+
+
+def test_profile_on_jax(on_jax):
+    assert on_jax[0]["paper"]["profiled"] == 1
+
+
 def test_convolutions_on_jax_are_bfloat16(on_jax):
     types = {tuple(pair) for pair in on_jax[0]["paper"]["types"]}
     assert {t for kind, t in types if kind == "convolution"} == {"bf16"}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_weights_to_begin_with_on_jax(on_jax, task):
+    """Of a file of half precision, a whole one, and what ships."""
+    half, *others = on_jax[0][task]["begun"]
+    assert 0 < max(half) < 2e-3
+    assert others == [[0, 0]] * (2 if task == "blind" else 1)
+
+
+@pytest.mark.parametrize("name", ["paper", "natural"])
+def test_shipped_weights_to_begin_with(name):
+    settings = config_module.Config(
+        task="blind" if name == "natural" else "paper",
+        generator=config_module.GeneratorConfig(filters=32),
+        discriminator=config_module.DiscriminatorConfig(filters=4),
+        loss=config_module.LossConfig(perceptual_weight=0.0),
+    )
+    expected = support.shipped(name)
+    for network in support.begin_from(settings, name):
+        assert support.farthest(network, expected) == 0
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_files_to_begin_with(source, tmp_path, task):
+    config = support.packed_config(source, task)
+    (half, whole), expected = support.save_network(config, tmp_path)
+    for path, least, most in ((half, 1e-9, 2e-3), (whole, 0, 0)):
+        for network in support.begin_from(config, path):
+            assert least <= support.farthest(network, expected) <= most
+    other = support.packed_config(
+        source, "blind" if task == "paper" else "paper"
+    )
+    for path in (half, whole, "nowhere", "no.weights.h5", "no.npz"):
+        with pytest.raises(UserError, match=str(path)) as told:
+            support.begin_from(other, path)
+        assert "\n" not in str(told.value)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -124,6 +172,7 @@ def test_blind_run_through_the_script(source, tmp_path, capsys):
         validate_every=2,
         best_metric="score",
         steps=2,
+        steps_per_call=2,
     )
     config = config_module.Config.from_dict(
         config.to_dict()
@@ -131,7 +180,7 @@ def test_blind_run_through_the_script(source, tmp_path, capsys):
     )
     support.finish(support.start(tmp_path / "run", config))
     values = config.to_dict()
-    values["train"] |= {"steps": 3, "minutes": 60.0}
+    values["train"] |= {"steps": 3, "minutes": 60.0, "profile": "2:9"}
     longer = config_module.Config.from_dict(values)
     support.trace_quickly()
     backend = TensorFlowBackend(tf.distribute.get_strategy())
@@ -140,9 +189,11 @@ def test_blind_run_through_the_script(source, tmp_path, capsys):
     run = RunDir(tmp_path / "run")
     best = support.read_json(run.best / "metrics.json")
     assert {"tau0.5/psnr", "brackets/psnr_best_gain", "score"} <= set(best)
+    assert len([*run.logs.glob("plugins/profile/*/*.xplane.pb")]) == 1
     lines = (run.path / "log.jsonl").read_text().splitlines()
     steps = {json.loads(line)["step"] for line in lines}
-    assert steps == {1, 2, 3}
+    # A call of two steps, and one of what was left.
+    assert steps == {2, 3}
     subprocess.run(
         [
             sys.executable,
@@ -280,6 +331,26 @@ def test_figures_are_those_of_an_evaluation(source, name, tau):
     )
 
 
+@pytest.mark.parametrize(
+    ("groups", "sets"),
+    [
+        (("over", "reference"), ["brackets"]),
+        (("valid", "over"), ["tau0.5", "random+jpeg", "tau0.2", "clean"]),
+        (("train",), None),
+    ],
+)
+def test_sets_of_the_groups_there_are(tmp_path, groups, sets):
+    photo = packed.to_bytes(data.astronaut()[:300, :400], 95)
+    path = tmp_path / "photos.npz"
+    with open(path, "wb") as file:
+        packed.write_photos(file, [("a", group, photo) for group in groups])
+    if sets:
+        assert list(validation.load_sets(path)) == sets
+        return
+    with pytest.raises(UserError, match="no photos of the group 'valid', nor"):
+        validation.load_sets(path)
+
+
 def test_figures_of_the_truth_and_of_nothing(source):
     sets = validation.load_sets(source, 2)
     nothing = {
@@ -347,7 +418,10 @@ def test_real_pairs_pass_through_all_augmentations(source, pairs, task):
 
 def test_shares_beyond_all_photos_are_refused(source, pairs):
     config = support.tiny_config(
-        source, data={"pairs": str(pairs), "pair_share": 1.5}
+        source,
+        task="blind",
+        data={"pairs": str(pairs), "pair_share": 0.6},
+        camera={"light_share": 0.5},
     )
     with pytest.raises(UserError, match="more than 1"):
         make_task(config)

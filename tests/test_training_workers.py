@@ -6,7 +6,11 @@ import socket
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import training_support as support
+
+from tfexposure.training import loop
+from tfexposure.training.step_tensorflow import TensorFlowBackend
 
 pytestmark = pytest.mark.tf_only
 
@@ -24,9 +28,9 @@ def free_ports(count):
     return ports
 
 
-def start_workers(run_dir, config):
-    """Starts the same command on two workers."""
-    workers = [f"localhost:{port}" for port in free_ports(2)]
+def start_workers(run_dir, *configs):
+    """Starts a worker on each config."""
+    workers = [f"localhost:{port}" for port in free_ports(len(configs))]
     return [
         support.start(
             run_dir,
@@ -40,7 +44,7 @@ def start_workers(run_dir, config):
             # Both would take every core.
             OMP_NUM_THREADS="1",
         )
-        for index in range(2)
+        for index, config in enumerate(configs)
     ]
 
 
@@ -63,15 +67,19 @@ def runs(tmp_path_factory):
         data={"validation_source": str(photos)},
     )
     folder = tmp_path_factory.mktemp("runs")
-    alone = support.start(folder / "one", config)
-    workers = start_workers(folder / "two", config)
+    workers = start_workers(folder / "two", config, config)
     support.wait_for_step(workers[0], KILL_AFTER)
     workers[1].kill()
     outputs = {"lost": support.finish(workers[0], code=1)}
     workers[1].communicate()
-    workers = start_workers(folder / "two", config)
-    outputs["again"] = [support.finish(worker) for worker in workers]
-    outputs["alone"] = support.finish(alone)
+    support.trace_quickly()
+    backend = TensorFlowBackend(tf.distribute.get_strategy())
+    loop.train(config, folder / "one", backend)
+    workers = start_workers(folder / "two", config, config)
+    last = support.finish(workers[1])
+    # As the other one leaves it.
+    outputs["log"] = (folder / "two" / "log.jsonl").read_text()
+    outputs["again"] = [support.finish(workers[0]), last]
     return folder, outputs
 
 
@@ -109,7 +117,7 @@ def test_survivor_says_what_to_do(runs):
 
 
 def test_workers_start_and_finish_quietly(runs):
-    for _, error in [*runs[1]["again"], runs[1]["alone"]]:
+    for _, error in runs[1]["again"]:
         assert error == ""
 
 
@@ -119,6 +127,10 @@ def test_restarted_workers_go_on_from_the_checkpoint(runs):
     assert "resumed at step 5; 2 replica(s)" in first
     # Only the chief reports.
     assert "step" not in other[0]
+
+
+def test_no_worker_leaves_before_the_chief_has_validated(runs):
+    assert f'{{"step": {STEPS}, "metrics/' in runs[1]["log"]
 
 
 def test_only_the_chief_writes_the_folder(runs):
@@ -140,3 +152,19 @@ def test_final_weights_equal_those_of_one_process(runs):
             np.testing.assert_allclose(two[name], value, 1e-2, 4e-5, name)
             compared += 1
     assert compared > 60
+
+
+def test_workers_that_differ_do_not_start(tmp_path):
+    configs = [
+        support.tiny_config(
+            support.write_photos(tmp_path / str(count), count),
+            train={"seed": count},
+            generator={"filters": 2, "noise": "none"},
+        )
+        for count in (3, 4)
+    ]
+    for worker in start_workers(tmp_path / "run", *configs):
+        out, error = support.finish(worker, code=1)
+        assert "error: workers differ from the first one in: " in error
+        assert "settings (replica 1); photos (replica 1)." in error
+        assert "step" not in out

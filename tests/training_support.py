@@ -12,8 +12,9 @@ from PIL import Image
 from quick_training import trace_quickly  # noqa: F401
 from skimage import data
 
-from tfexposure import config, config_flags
+from tfexposure import config, config_flags, pretrained, weights
 from tfexposure.data import packed
+from tfexposure.training.tasks import make_product, make_task
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 CROP = 32
@@ -30,6 +31,34 @@ def write_photos(folder, count=9, suffix=".png"):
         photo = Image.fromarray(coarse).resize(size, Image.BICUBIC)
         photo.save(folder / f"{i:02}{suffix}", quality=95)
     return folder
+
+
+def prepare_tfds(folder, data_dir, **splits):
+    """Prepares a TensorFlow dataset of photos; returns the source's name.
+
+    Each of `splits` is a slice of the folder's photos, sorted by name.
+    """
+    import tensorflow_datasets as tfds
+
+    class Tiny(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            features = {"image": tfds.features.Image(shape=(None, None, 3))}
+            return tfds.core.DatasetInfo(
+                builder=self, features=tfds.features.FeaturesDict(features)
+            )
+
+        def _split_generators(self, manager):
+            return {n: self._generate_examples(s) for n, s in splits.items()}
+
+        def _generate_examples(self, part):
+            for file in sorted(folder.iterdir())[part]:
+                yield file.name, {"image": str(file)}
+
+    prepared = Tiny(data_dir=data_dir)
+    prepared.download_and_prepare()
+    return f"tfds:{prepared.data_dir}"
 
 
 def tiny_config(source="", train=None, task="paper", **sections):
@@ -86,6 +115,7 @@ def packed_config(source, task, **train):
             "schedule": "warm_cosine",
             "warmup_steps": 2,
             "learning_rate": 1e-5,
+            "discriminator_learning_rate": 2e-5,
             "clip_norm": 1.0,
             "weight_decay": 0.02,
             **train,
@@ -101,6 +131,41 @@ def packed_config(source, task, **train):
         blind_loss={"crops": 2, "crop_size": 32, "adversarial": 0.1},
         # JPEG makes a whole step of a coefficient of a rounding difference.
         camera={"jpeg_share": 0.0},
+    )
+
+
+def begin_from(config, init):
+    """Returns the network that `--train.init` begins with, and its average."""
+    values = config.to_dict()
+    values["train"]["init"] = str(init)
+    task = make_task(type(config).from_dict(values))
+    return task.networks[task.product], task.averaged
+
+
+def save_network(config, folder):
+    """Saves a network of a config, random; returns the paths and arrays."""
+    network = make_product(config)
+    arrays = weights.named_weights(network)
+    arrays = {name: np.asarray(v.numpy()) for name, v in arrays.items()}
+    paths = [folder / "init.npz", folder / "init.weights.h5"]
+    paths[0].write_bytes(weights.pack_weights(network))
+    network.save_weights(paths[1])
+    return paths, arrays
+
+
+def shipped(name):
+    """Returns the arrays of a model that comes with the package."""
+    with np.load(pretrained.FOLDER / f"{name}.npz") as arrays:
+        return dict(arrays)
+
+
+def farthest(network, arrays):
+    """Returns the greatest distance of a network's weights from arrays."""
+    named = weights.named_weights(network)
+    assert named.keys() == arrays.keys()
+    return max(
+        float(np.abs(np.asarray(v.numpy()) - arrays[name]).max())
+        for name, v in named.items()
     )
 
 

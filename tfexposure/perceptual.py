@@ -18,6 +18,12 @@ FEATURE_LAYERS = (
     "block5_conv4",
 )
 
+NORMS = ("literal", "full", "equal")
+
+# What gives the five maps, in the mean over channels, the same share of the
+# loss of a restoration (benchmarks/perceptual_maps.py), and leaves its sum.
+EQUAL_FACTORS = (9.37, 0.965, 0.444, 0.661, 10.69)
+
 # Means of the training set in the order blue, green, red: Keras's "caffe"
 # preprocessing, which the official weights were trained with.
 _BGR_MEANS = (103.939, 116.779, 123.68)
@@ -89,25 +95,38 @@ def perceptual_loss(target_features, restored_features, norm="literal"):
         target_features: list of (N, h, w, c), of `vgg19_features`.
         restored_features: the same for the reconstruction.
         norm: `"literal"`, the sum over channels and mean over positions that
-            eq. (5) states, or `"full"`, the mean over channels too.
+            eq. (5) states; `"full"`, the mean over channels too; or
+            `"equal"`, that times `EQUAL_FACTORS`, for the maps of
+            `FEATURE_LAYERS`.
 
     Returns:
         float32 (N,).
+
+    Raises:
+        ValueError: for another norm, or other maps than `"equal"` knows.
     """
-    if norm not in ("literal", "full"):
-        raise ValueError(
-            f"`norm` must be 'literal' or 'full'. Received: {norm!r}"
-        )
     total = 0.0
-    for target, restored in zip(
-        target_features, restored_features, strict=True
+    for target, restored, factor in zip(
+        target_features,
+        restored_features,
+        _factors(target_features, norm),
+        strict=True,
     ):
         difference = ops.abs(
             ops.cast(target, "float32") - ops.cast(restored, "float32")
         )
         mean = ops.mean(difference, axis=(1, 2, 3)) / 255.0
-        total += mean * (target.shape[-1] if norm == "literal" else 1)
+        total += mean * factor
     return total
+
+
+def _factors(maps, norm):
+    """Returns the factor of each map's mean over all its values."""
+    if norm not in NORMS:
+        raise ValueError(f"`norm` must be one of {NORMS}. Received: {norm!r}")
+    if norm == "equal":
+        return EQUAL_FACTORS
+    return [each.shape[-1] if norm == "literal" else 1 for each in maps]
 
 
 @keras.saving.register_keras_serializable("tfexposure")

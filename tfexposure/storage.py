@@ -8,9 +8,14 @@ import subprocess
 import uuid
 from pathlib import Path
 
+from tfexposure.errors import UserError
+
 PHOTO_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 )
+
+
+_TEMPORARY = ".tfexposure-*.tmp"
 
 
 def list_photos(folder):
@@ -47,7 +52,7 @@ def write_atomically(path, content):
     path = Path(path)
     if isinstance(content, str):
         content = content.encode("utf-8")
-    temporary = path.with_name(f".tfexposure-{uuid.uuid4().hex}.tmp")
+    temporary = path.with_name(_TEMPORARY.replace("*", uuid.uuid4().hex))
     try:
         with open(temporary, "wb") as file:
             file.write(content)
@@ -56,6 +61,38 @@ def write_atomically(path, content):
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_half_written(folder):
+    """Removes what `write_atomically` left where its process was killed.
+
+    Nobody else may be writing to the folder.
+    """
+    for temporary in Path(folder).glob(_TEMPORARY):
+        temporary.unlink()
+
+
+def read_json(path, remedy):
+    """Reads a file that holds one JSON object.
+
+    Args:
+        path: of the file.
+        remedy: what to do about a damaged one, in words.
+
+    Returns:
+        dict.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        UserError: if it is torn, or holds something else.
+    """
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}); {remedy}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path} holds no JSON object; {remedy}")
+    return values
 
 
 def to_json(values, indent=2):

@@ -11,6 +11,7 @@ import sys
 from absl import app, flags
 from tfexposure.trainers import curation_flags
 
+from tfexposure import scripts
 from tfexposure.data import curation
 from tfexposure.errors import UserError
 from tfexposure.storage import shown
@@ -58,7 +59,7 @@ def _show_progress(done, total):
 
 
 def run():
-    app.run(main)
+    scripts.run(main)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import sys
 from absl import app, flags
 from tfexposure.trainers import curation_flags
 
+from tfexposure import scripts
 from tfexposure.errors import UserError
 
 FLAGS = flags.FLAGS
@@ -50,7 +51,7 @@ def main(argv):
 
 def run():
     """Entry point of the script."""
-    app.run(main)
+    scripts.run(main)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import numpy as np
 from absl import app, flags
 
 import tfexposure
-from tfexposure import evaluation
+from tfexposure import evaluation, metrics, scripts
 from tfexposure.data.pairs import SPLITS
 from tfexposure.data.well_exposed import SCORING
 from tfexposure.errors import UserError
@@ -67,6 +67,13 @@ _RESPONSE = flags.DEFINE_enum(
     "response", "gamma", ["gamma", "srgb"], "Response curve of the camera."
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Of tau and of dequantisation.")
+_SIMILARITY = flags.DEFINE_enum(
+    "similarity",
+    "photos",
+    metrics.PROTOCOLS,
+    "What the histogram similarity counts: whole photos, or 16 patches of each "
+    "reduced to 80 pixels, as Hu et al. do.",
+)
 _INCEPTION = flags.DEFINE_string(
     "inception", None, f"Classifier for a score: {classifiers.HELP}"
 )
@@ -112,6 +119,7 @@ def _evaluate():
             evaluation.ORACLES if photos.tau_known else None,
             classifier,
             _show_progress,
+            _SIMILARITY.value,
         )
         evaluations.append(found)
         summaries.append(evaluation.summarize(found, classifier))
@@ -189,7 +197,7 @@ def _show_progress(done, total):
 
 
 def run():
-    app.run(main)
+    scripts.run(main)
 
 
 if __name__ == "__main__":

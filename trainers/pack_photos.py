@@ -16,8 +16,9 @@ import io
 import sys
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 
+from tfexposure import scripts
 from tfexposure.data import documents, light
 from tfexposure.data import packed as photos
 from tfexposure.data.pairs import read_pairs
@@ -181,7 +182,7 @@ def _split(group, count):
 
 
 def run():
-    app.run(main)
+    scripts.run(main)
 
 
 if __name__ == "__main__":

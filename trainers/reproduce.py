@@ -16,6 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from absl import app, flags
 
+from tfexposure import scripts
 from tfexposure.errors import UserError
 from tfexposure.experiments import catalogue
 from tfexposure.experiments.profiles import PROFILES
@@ -99,7 +100,7 @@ def main(argv):
 
 
 def run():
-    app.run(main)
+    scripts.run(main)
 
 
 if __name__ == "__main__":

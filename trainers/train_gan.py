@@ -14,7 +14,7 @@ import sys
 
 from absl import app, flags
 
-from tfexposure import config_flags
+from tfexposure import config_flags, scripts
 from tfexposure.errors import Interrupted, UserError
 
 EXIT_INTERRUPTED = 75  # EX_TEMPFAIL of sysexits.h: try again
@@ -51,7 +51,7 @@ def main(argv):
 
 def run():
     """Entry point of `tfexposure-train`."""
-    app.run(main)
+    scripts.run(main)
 
 
 if __name__ == "__main__":

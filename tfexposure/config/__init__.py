@@ -4,7 +4,8 @@ A `Config` comes from flags (`config_flags`), is written to the run's folder
 before the first step, is read back by the exports and travels inside them.
 """
 
-from tfexposure.config.config import TASKS, Config
+from tfexposure.config.config import TASKS, Config, parse_steps
+from tfexposure.config.devices import choose_gpus, parse_devices
 from tfexposure.config.run_dir import RunDir
 from tfexposure.config.sections import (
     SECTIONS,
@@ -31,4 +32,7 @@ __all__ = [
     "RestorerConfig",
     "RunDir",
     "TrainConfig",
+    "choose_gpus",
+    "parse_devices",
+    "parse_steps",
 ]

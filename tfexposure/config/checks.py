@@ -2,8 +2,16 @@
 
 import difflib
 import math
+import operator
 
 from tfexposure.errors import UserError
+
+_LIMITS = {
+    "least": (operator.ge, "at least"),
+    "most": (operator.le, "at most"),
+    "above": (operator.gt, "above"),
+    "below": (operator.lt, "below"),
+}
 
 
 def check_value(path, field, value):
@@ -21,22 +29,41 @@ def check_value(path, field, value):
     if choices and value not in choices:
         raise UserError(f"{path} must be one of {list(choices)}, not {value!r}")
     if field.type is tuple:
-        pair = len(field.default) == 2
-        numbers = isinstance(value, tuple) and all(map(_is_number, value))
-        if not numbers or not value or (pair and len(value) != 2):
-            count = "two numbers" if pair else "numbers"
-            raise UserError(f"{path} must be {count}, not {value!r}")
-        return
-    accepted = (
-        _is_number(value)
-        if field.type is float
-        else (type(value) is field.type)
-    )
+        _check_numbers(path, field, value)
+        values = value
+    else:
+        _check_type(path, field.type, value)
+        values = (value,)
+    for limit, bound in field.metadata["limits"].items():
+        holds, words = _LIMITS[limit]
+        if not all(holds(each, bound) for each in values):
+            raise UserError(f"{path} must be {words} {bound}, not {value}")
+    if field.metadata["rising"] and values[0] > values[1]:
+        raise UserError(f"{path} must not fall, as {value} does")
+
+
+def _check_type(path, type_, value):
+    """A float is finite, and may be written without a point."""
+    if type_ is float:
+        accepted, kind = _is_number(value), "a finite number"
+    else:
+        accepted, kind = type(value) is type_, type_.__name__
     if not accepted:
-        raise UserError(f"{path} must be {field.type.__name__}, not {value!r}")
-    least = field.metadata["least"]
-    if least is not None and value < least:
-        raise UserError(f"{path} must be at least {least}, not {value}")
+        raise UserError(f"{path} must be {kind}, not {value!r}")
+
+
+def _check_numbers(path, field, value):
+    """Two numbers where the default is two; whole ones where it is whole."""
+    pair = len(field.default) == 2
+    kind = int if all(type(d) is int for d in field.default) else float
+    numbers = isinstance(value, tuple) and all(
+        _is_number(each) and (kind is float or type(each) is int)
+        for each in value
+    )
+    if not numbers or not value or (pair and len(value) != 2):
+        count = "two" if pair else "some"
+        whole = "whole numbers" if kind is int else "numbers"
+        raise UserError(f"{path} must be {count} {whole}, not {value!r}")
 
 
 def _is_number(value):

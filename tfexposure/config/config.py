@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 from tfexposure.config.checks import check_names, check_value
+from tfexposure.config.devices import parse_devices
 from tfexposure.config.sections import (
     SECTIONS,
     BlindLossConfig,
@@ -26,26 +27,43 @@ MAY_CHANGE = (
     "train.steps",
     "train.minutes",
     "train.threads",
+    "train.devices",
+    "train.profile",
     "train.peak_tflops",
     "train.log_every",
     "train.sample_every",
     "train.validate_every",
     "train.checkpoint_every",
     "train.keep_checkpoints",
+    "train.keep_every_hours",
     "train.max_bad_steps",
     "data.cache",
     "data.service",
     "data.threads",
 )
 
+# Fields that workers of one run may have different values of.
+_OF_A_MACHINE = (
+    "data.source",
+    "data.validation_source",
+    "data.threads",
+    "train.devices",
+    "train.threads",
+)
+
 # Fields and sections that runs of earlier versions lack; their defaults say
 # what those did.
 _ADDED = (
+    "data.validation_split",
     "train.init",
     "train.discriminator_beta_1",
     "train.weight_decay",
     "train.warmup_steps",
     "train.decay_steps",
+    "train.accumulate",
+    "train.discriminator_learning_rate",
+    "train.step_every",
+    "train.step_factor",
 )
 _ADDED_SECTIONS = ("task", "restorer", "blind_loss", "camera")
 
@@ -74,6 +92,11 @@ class Config:
             path: value for path, _, value in _fields(self)
         }
 
+    def shared(self):
+        """Returns, as text, what all workers of a run must agree upon."""
+        values = self.flat()
+        return repr([values[k] for k in values if k not in _OF_A_MACHINE])
+
     def to_json(self):
         """Returns the config as JSON text."""
         return json.dumps(self.to_dict(), indent=2) + "\n"
@@ -87,12 +110,14 @@ class Config:
         Raises:
             UserError: on a missing or an unknown field, named by its path.
         """
+        _check_object("a config", values)
         known = {name: name in _ADDED_SECTIONS for name in ("task", *SECTIONS)}
         check_names("section", known, values)
         sections = {}
         for name, section in SECTIONS.items():
             if name not in values:
                 continue
+            _check_object(name, values[name])
             fields = {
                 field.name: f"{name}.{field.name}" in MAY_CHANGE + _ADDED
                 for field in dataclasses.fields(section)
@@ -127,30 +152,25 @@ class Config:
         for path, field, value in _fields(self):
             check_value(path, field, value)
         data, train = self.data, self.train
-        if train.learning_rate <= 0:
-            raise UserError(
-                f"train.learning_rate must be positive, not "
-                f"{train.learning_rate}"
-            )
         metric = train.best_metric.rsplit("/", 1)[-1]
         if metric not in BEST_METRICS:
             raise UserError(
                 f"train.best_metric must end with one of {list(BEST_METRICS)}, "
                 f"not {train.best_metric!r}"
             )
+        parse_devices(train.devices)
+        parse_steps(train.profile)
         if train.decay_steps == -1 and not train.minutes:
             raise UserError("train.decay_steps=-1 needs train.minutes")
-        if not 0 < data.tau_min <= data.tau_max <= 1:
-            raise UserError(
-                "0 < data.tau_min <= data.tau_max <= 1 must hold, not "
-                f"{data.tau_min} and {data.tau_max}"
+        for name in ("tau", "jpeg_quality"):
+            low, high = (
+                getattr(data, f"{name}_{end}") for end in ("min", "max")
             )
-        if not 0 <= data.jpeg_quality_min <= data.jpeg_quality_max <= 100:
-            raise UserError(
-                "0 <= data.jpeg_quality_min <= data.jpeg_quality_max <= 100 "
-                f"must hold, not {data.jpeg_quality_min} and "
-                f"{data.jpeg_quality_max}"
-            )
+            if low > high:
+                raise UserError(
+                    f"data.{name}_min <= data.{name}_max must hold, not {low} "
+                    f"and {high}"
+                )
         if self.task == "blind":
             self._check_blind()
 
@@ -175,15 +195,20 @@ class Config:
             raise UserError(
                 "blind_loss.only_gate: with restorer.stops there is no gate"
             )
-        if self.train.precision != "float32":
+        for name, only in (("precision", "float32"), ("accumulate", 1)):
+            value = getattr(self.train, name)
+            if value != only:
+                raise UserError(
+                    f"train.{name} must be {only} for task=blind, not {value}"
+                )
+        if self.restorer.clip[0] >= self.restorer.clip[1]:
             raise UserError(
-                "train.precision must be float32 for task=blind, not "
-                f"{self.train.precision}"
+                f"restorer.clip must rise, not {self.restorer.clip}"
             )
-        if not 0 <= self.restorer.clip[0] < self.restorer.clip[1] <= 1:
+        if self.restorer.lift >= self.restorer.clip[1]:
             raise UserError(
-                "restorer.clip must rise within [0, 1], not "
-                f"{self.restorer.clip}"
+                f"restorer.lift={self.restorer.lift} must be below the end of "
+                f"restorer.clip, {self.restorer.clip[1]}"
             )
 
     def differences(self, other):
@@ -194,6 +219,25 @@ class Config:
             for path, value in self.flat().items()
             if value != theirs[path]
         ]
+
+
+def parse_steps(text):
+    """Reads a value of `train.profile`; returns first and last step, or None.
+
+    Raises:
+        UserError: for other text.
+    """
+    if not text:
+        return None
+    first, _, last = text.partition(":")
+    if not (first.isdecimal() and last.isdecimal() and int(first) < int(last)):
+        raise UserError(f"train.profile must be such as 10:20, not {text!r}")
+    return int(first), int(last)
+
+
+def _check_object(name, values):
+    if not isinstance(values, dict):
+        raise UserError(f"{name} must be a JSON object, not {values!r}")
 
 
 def _fields(config):

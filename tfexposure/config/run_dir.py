@@ -1,5 +1,9 @@
 """The folder of a run."""
 
+import contextlib
+import fcntl
+import os
+import socket
 from pathlib import Path
 
 from tfexposure.config.config import MAY_CHANGE, Config
@@ -41,8 +45,47 @@ class RunDir:
         except UserError as error:
             raise UserError(f"{self.config_path}: {error}") from error
 
-    def write_config(self, config):
+    @contextlib.contextmanager
+    def locked(self):
+        """Keeps other processes from training here, for a `with` block.
+
+        The folder is made if it does not exist. However the process ends, the
+        lock is gone with it.
+
+        Raises:
+            UserError: if another process holds the lock, or the folder cannot
+                be written to.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = open(self.path / ".lock", "a+", encoding="utf-8")
+        except OSError as error:
+            raise UserError(
+                f"{self.path} cannot be the folder of a run: {error.strerror}"
+            ) from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                file.seek(0)
+                raise UserError(
+                    f"{self.path}: {file.read().strip() or 'another process'} "
+                    "trains in this folder. Name another --run_dir, or stop it."
+                ) from error
+            except OSError:
+                pass  # A file system without locks.
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            file.flush()
+            yield
+
+    def write_config(self, config, moved=()):
         """Writes the config, or checks it against the one already there.
+
+        Args:
+            config: `Config`.
+            moved: names of fields, such as `data.source`, that may have
+                another value than before.
 
         Raises:
             UserError: if the run was begun with other values of anything that
@@ -53,7 +96,7 @@ class RunDir:
             changed = [
                 line
                 for line in config.differences(before)
-                if line.split(":")[0] not in MAY_CHANGE
+                if line.split(":")[0] not in (*MAY_CHANGE, *moved)
             ]
             if changed:
                 raise UserError(

@@ -76,6 +76,9 @@ class Entry:
             )
         if values["verdict"] not in VERDICTS:
             raise ValueError(f"unknown verdict {values['verdict']!r}")
+        for name in ("id", "folder"):
+            if not isinstance(values.get(name, ""), str):
+                raise ValueError(f"{name} is no text: {values[name]!r}")
         return cls(**values)
 
 

@@ -34,6 +34,7 @@ def open_photos(
     cache="none",
     gone_bad=None,
     trusted=True,
+    checked=None,
 ):
     """Opens a source of photos.
 
@@ -46,6 +47,8 @@ def open_photos(
         gone_bad: dict from paths of a manifest's photos that are known to be
             unreadable to the reason.
         trusted: bool, whether a manifest's JPEGs and PNGs are taken for good.
+        checked: `FilePhotos.checked` of an earlier start, for a folder: what
+            has not changed since is not decoded again.
 
     Returns:
         `FilePhotos`, `RecordPhotos` or `TfdsPhotos`.
@@ -64,7 +67,9 @@ def open_photos(
         return TfdsPhotos.open(source, split)
     if source.startswith(RECORDS_PREFIX):
         return RecordPhotos.open(source)
-    return FilePhotos.open(source, max_unreadable, cache, gone_bad, trusted)
+    return FilePhotos.open(
+        source, max_unreadable, cache, gone_bad, trusted, checked
+    )
 
 
 class FilePhotos:
@@ -75,12 +80,15 @@ class FilePhotos:
         files: tuple of paths.
         cache: "memory" keeps what was read, as many bytes as the files have;
             "none" reads a file again each time.
+        checked: dict of a folder's photos, by relative path: size, time of
+            change, and what is wrong, or None; empty for a manifest.
     """
 
-    def __init__(self, source, files, cache="none"):
+    def __init__(self, source, files, cache="none", checked=None):
         self.source = source
         self.files = tuple(files)
         self.cache = cache
+        self.checked = checked or {}
         self._kept = None
 
     @classmethod
@@ -91,6 +99,7 @@ class FilePhotos:
         cache="none",
         gone_bad=None,
         trusted=True,
+        checked=None,
     ):
         """Lists the readable photos of a folder or manifest, sorted by path.
 
@@ -102,14 +111,16 @@ class FilePhotos:
         Raises:
             UserError: as for `open_photos`.
         """
-        path = Path(source)
+        path, checks = Path(source), None
         if path.is_file():
             kept = [str(file) for _, file in kept_photos(path)]
             files = _readable(kept, max_unreadable, trusted, gone_bad)
             files = _with_stand_ins(sorted(files), gone_bad)
         elif path.is_dir():
-            found = [str(path / name) for name in list_photos(path)]
-            files = sorted(_readable(found, max_unreadable))
+            checks = _check(path, list_photos(path), checked or {})
+            found = {str(path / name): each for name, each in checks.items()}
+            bad = {file: each[-1] for file, each in found.items() if each[-1]}
+            files = sorted(_without(bad, found, max_unreadable))
         else:
             raise UserError(
                 f"data source {source!r} is neither a folder, a manifest, "
@@ -117,7 +128,7 @@ class FilePhotos:
             )
         if not files:
             raise UserError(f"{source} holds no photo to train on")
-        return cls(source, files, cache)
+        return cls(source, files, cache, checks)
 
     @property
     def count(self):
@@ -220,6 +231,36 @@ def _readable(files, limit, trusted=False, gone_bad=None):
     gone_bad = gone_bad or {}
     bad = {file: gone_bad[file] for file in files if file in gone_bad}
     bad |= unreadable([file for file in files if file not in bad], trusted)
+    return [*_without(bad, files, limit), *(f for f in gone_bad if f in bad)]
+
+
+def _check(folder, names, known):
+    """Decodes photos that are new or changed since; see `FilePhotos`."""
+    states = {name: _state(folder / name) for name in names}
+    same = {
+        name: list(known[name])
+        for name, state in states.items()
+        if state and name in known and list(known[name])[:2] == state
+    }
+    others = [str(folder / name) for name in names if name not in same]
+    bad = unreadable(others)
+    return {
+        name: same.get(name)
+        or [*(states[name] or (0, 0)), bad.get(str(folder / name))]
+        for name in names
+    }
+
+
+def _state(file):
+    try:
+        state = os.stat(file)
+    except OSError:
+        return None
+    return [state.st_size, state.st_mtime_ns]
+
+
+def _without(bad, files, limit):
+    """Returns the other files; names the bad ones, as an error if too many."""
     for file, why in bad.items():
         logging.warning("skipped, unreadable: %s: %s", shown(file), why)
     if len(bad) > limit:
@@ -232,7 +273,7 @@ def _readable(files, limit, trusted=False, gone_bad=None):
         logging.warning(
             "%d of %d photos are unreadable and skipped", len(bad), len(files)
         )
-    return [file for file in files if file in gone_bad or file not in bad]
+    return [file for file in files if file not in bad]
 
 
 def _with_stand_ins(files, gone_bad):

@@ -38,19 +38,22 @@ class TfdsPhotos:
         tfds = import_extra("tensorflow_datasets", "data")
         name = source.removeprefix(PREFIX)
         try:
-            if "/" in name and name[0] in "./":
+            if name.startswith(("/", "./", "../")):
                 builder = tfds.builder_from_directory(name)
             else:
                 builder = tfds.builder(name)
                 builder.download_and_prepare()
             builder.info.splits[split]
         except (
+            AssertionError,  # Of a version that is not there.
             KeyError,
             OSError,
             ValueError,
             tfds.core.DatasetNotFoundError,
         ) as error:
-            raise UserError(f"{source}, split {split!r}: {error}") from error
+            # The rest lists some 600 datasets.
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise UserError(f"{source}, split {split!r}: {reason}") from error
         if "image" not in builder.info.features:
             raise UserError(f"{source} has no feature named 'image'")
         return cls(source, builder, split)

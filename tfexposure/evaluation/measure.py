@@ -46,14 +46,16 @@ class Evaluation:
         scenes: N labels; photos of one scene are no independent samples.
         taus: float64 (N,), NaN where unknown.
         clipped: float64 (N,), the share of clipped pixels.
-        target_features: float64 (N, 3), in the order of `metrics.FEATURES`.
+        target_features: float64 (N, 3), in the order of `metrics.FEATURES`;
+            (N, 16, 3) with the protocol `patches`.
         target_probabilities: float32 (N, K) by the classifier, or None.
         values: method -> value name (`VALUES`) -> float64 (N,), NaN where
             there is nothing to measure.
-        features: method -> float64 (N, 3).
+        features: method -> float64 like `target_features`.
         probabilities: method -> float32 (N, K); empty without classifier.
         unreadable: tuple of messages.
         left_out: names of badly exposed originals.
+        similarity: one of `metrics.PROTOCOLS`.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Evaluation:
     probabilities: dict
     unreadable: tuple = ()
     left_out: tuple = ()
+    similarity: str = "photos"
 
     def measures(self, method):
         """Returns name -> function of resampled photos; see `statistics`.
@@ -83,14 +86,21 @@ class Evaluation:
         }
         for i, name in enumerate(metrics.FEATURES):
             measures[name] = statistics.Similarity(
-                self.target_features[:, i], self.features[method][:, i]
+                self.target_features[..., i], self.features[method][..., i]
             )
         if self.probabilities:
             measures["score"] = statistics.Score(self.probabilities[method])
         return measures
 
 
-def evaluate(photos, methods, oracles=None, classifier=None, progress=None):
+def evaluate(
+    photos,
+    methods,
+    oracles=None,
+    classifier=None,
+    progress=None,
+    similarity="photos",
+):
     """Restores photos and measures the results.
 
     What a method returns is rounded to 8 bits first, as a saved photo is.
@@ -103,6 +113,8 @@ def evaluate(photos, methods, oracles=None, classifier=None, progress=None):
             third argument; for sets whose `tau_known` is true.
         classifier: a `metrics.classifiers.Classifier`, or None for no score.
         progress: called as `progress(done, total)` after each photo.
+        similarity: one of `metrics.PROTOCOLS`: what the histogram similarity
+            counts, whole photos or `metrics.draw_patches` of each.
 
     Returns:
         An `Evaluation`.
@@ -111,8 +123,8 @@ def evaluate(photos, methods, oracles=None, classifier=None, progress=None):
         UserError: if too many photos are unreadable, or none is left.
     """
     names = [*methods, *(oracles or ())]
-    truth = _Restored(classifier)
-    found = {name: _Restored(classifier) for name in names}
+    truth = _Restored(classifier, similarity)
+    found = {name: _Restored(classifier, similarity) for name in names}
     seen = []
     for number, example in enumerate(photos):
         scorer = Scorer(example)
@@ -164,6 +176,7 @@ def evaluate(photos, methods, oracles=None, classifier=None, progress=None):
         ),
         unreadable=unreadable,
         left_out=left_out,
+        similarity=similarity,
     )
 
 
@@ -250,18 +263,26 @@ class Scorer:
 class _Restored:
     """Collects one method's values, features and class probabilities."""
 
-    def __init__(self, classifier):
-        self._classifier = classifier
+    def __init__(self, classifier, similarity):
+        self._classifier, self._similarity = classifier, similarity
         self.values, self.features = [], []
         self._waiting, self._done = [], []
 
     def add(self, image, values):
         self.values.append(values)
-        self.features.append(features_of(image))
+        self.features.append(self._features(image))
         if self._classifier is not None:
             self._waiting.append(self._classifier.prepare(image))
             if len(self._waiting) == _CLASSIFIER_BATCH:
                 self._flush()
+
+    def _features(self, image):
+        if self._similarity == "photos":
+            return features_of(image)
+        # The same places in a photo and in all its restorations.
+        patches = metrics.draw_patches(image, len(self.features))
+        features = metrics.exposure_features(patches)
+        return np.asarray(ops.convert_to_numpy(features), np.float64)
 
     def probabilities(self):
         if self._classifier is None:

@@ -32,8 +32,9 @@ class Similarity:
     """Histogram similarity of one feature, for resampled photos.
 
     Args:
-        target: float (N,) in [0, 1], the feature of the originals.
-        restored: float (N,), that of the restored photos.
+        target: float (N,) in [0, 1], the feature of the originals; or (N, P),
+            of P patches of each.
+        restored: the same of the restored photos.
         bins: number of equal bins on [0, 1].
     """
 
@@ -218,7 +219,8 @@ def _around(mean, draws):
 
 def _one_hot(values, bins):
     place = np.clip((np.asarray(values) * bins).astype(int), 0, bins - 1)
-    return np.eye(bins)[place]
+    counts = np.eye(bins)[place]
+    return counts.mean(axis=1) if counts.ndim == 3 else counts
 
 
 def _plogp(p):

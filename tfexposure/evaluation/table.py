@@ -51,7 +51,8 @@ def summarize(evaluation, classifier=None, resamples=RESAMPLES):
 
     Returns:
         A dictionary that JSON can hold: `name`, `about` and `sentence` of the
-        set, `photos` (N), `noise_floor` (None for one photo), `clipped`,
+        set, `photos` (N), `noise_floor` (None for one photo), `similarity`
+        (what the histograms count), `clipped`,
         `score` (label and weights of the classifier, and the originals'
         score), `rows`, `unreadable`, `left_out`. A row has its `name` and,
         for each value, `mean`, `low`, `high` (the 95 % interval) and `photos`
@@ -72,6 +73,7 @@ def summarize(evaluation, classifier=None, resamples=RESAMPLES):
         "sentence": evaluation.sentence,
         "photos": photos,
         "noise_floor": floor,
+        "similarity": evaluation.similarity,
         "clipped": float(evaluation.clipped.mean()),
         "score": classifier
         and {
@@ -121,6 +123,11 @@ def to_markdown(summary):
         f"{100 * summary['clipped']:.1f} % of the pixels clipped. "
         + describe_floor(summary),
     ]
+    if summary["similarity"] == "patches":
+        lines.append(
+            "Histogram similarity of 16 patches of 64 px a photo reduced to "
+            "80 px, as Hu et al. count."
+        )
     if score:
         lines.append(
             f"Score: {score['weights']}, {_SPLITS} splits; the originals have "

@@ -353,11 +353,8 @@ def _write(experiment, text, result, settings):
 
 
 def _path(experiment, settings, suffix):
-    """Experiments without training are the same in every profile."""
-    name = experiment
-    if catalogue.variants_of(experiment):
-        name += f"-{settings.profile.name}"
-    return settings.output / f"{name}.{suffix}"
+    """No profile's results replace another's."""
+    return settings.output / f"{experiment}-{settings.profile.name}.{suffix}"
 
 
 def _made_by(settings):

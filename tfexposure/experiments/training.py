@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from tfexposure.errors import UserError
-from tfexposure.storage import write_atomically
+from tfexposure.storage import read_json, write_atomically
 
 _RECORD = "reproduce.json"
 
@@ -43,7 +43,7 @@ class Training:
         path = self.folder / _RECORD
         if not path.is_file():
             return {"finished": False, "seconds": 0.0}
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path, "remove it")
 
 
 def plan(variant, seed, profile, source, vgg19_weights, runs, overrides=None):

@@ -24,7 +24,9 @@ from tfexposure.metrics.fidelity import (
 )
 from tfexposure.metrics.histogram import (
     FEATURES,
+    PROTOCOLS,
     HistogramSimilarity,
+    draw_patches,
     exposure_features,
     histogram_similarity,
     split_half_similarity,
@@ -33,6 +35,7 @@ from tfexposure.metrics.inception import InceptionScore, inception_score
 
 __all__ = [
     "FEATURES",
+    "PROTOCOLS",
     "PSNR",
     "PSNR_CAP",
     "SSIM",
@@ -43,6 +46,7 @@ __all__ = [
     "ciede2000",
     "clipped_region",
     "decibels",
+    "draw_patches",
     "exposure_features",
     "histogram_similarity",
     "inception_score",

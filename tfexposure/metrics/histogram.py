@@ -13,10 +13,16 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfexposure.imaging.area_resize import area_resize
 from tfexposure.imaging.luminance import luminance
 
 FEATURES = ("luminance", "contrast", "saturation")
 BINS = 32
+# What of each photo is counted; the first is Le Jeune's reading.
+PROTOCOLS = ("photos", "patches")
+# Of Hu et al.: squares of a photo, their side once reduced, patches of each
+# and theirs.
+_SQUARES, _SQUARE_SIDE, _PATCHES, _PATCH_SIDE = 4, 80, 4, 64
 
 
 def exposure_features(images):
@@ -44,6 +50,43 @@ def exposure_features(images):
     saturation = (high - low) / ops.where(gray, ops.ones_like(room), room)
     saturation = ops.mean(ops.clip(saturation, 0, 1), axis=(1, 2))
     return ops.clip(ops.stack([mean, contrast, saturation], axis=-1), 0, 1)
+
+
+def draw_patches(image, seed=0):
+    """Cuts out what Hu et al. count of one photo: 16 small patches.
+
+    Four times a square as large as the photo's short side, somewhere along
+    the long one, is reduced by area to 80 pixels; four patches of 64 pixels
+    are cut out of it. Theirs are drawn anew for each set of photos; here a
+    photo and its restoration have the same places, by the seed.
+
+    Args:
+        image: float NumPy array (H, W, 3).
+        seed: int or sequence of int, of the places.
+
+    Returns:
+        float NumPy array (16, 64, 64, 3).
+
+    Reference:
+        Hu et al., github.com/yuanming-hu/exposure, `histogram_intersection.py`.
+    """
+    rng = np.random.default_rng(seed)
+    side = min(image.shape[:2])
+    found = []
+    for _ in range(_SQUARES):
+        square = _cut_somewhere(image, side, rng)
+        small = area_resize(square[None], _SQUARE_SIDE)[0]
+        found += [
+            _cut_somewhere(small, _PATCH_SIDE, rng) for _ in range(_PATCHES)
+        ]
+    return np.stack(found)
+
+
+def _cut_somewhere(image, side, rng):
+    height, width = image.shape[:2]
+    top = rng.integers(height - side + 1)
+    left = rng.integers(width - side + 1)
+    return image[top : top + side, left : left + side]
 
 
 def feature_counts(features, bins=BINS):
@@ -87,7 +130,8 @@ def split_half_similarity(features, bins=BINS, repeats=100, seed=0):
     number of photos, unless it follows each photo closely.
 
     Args:
-        features: float (N, F), N >= 2, of one set of photos.
+        features: float (N, F), N >= 2, of one set of photos; or (N, P, F), of
+            P patches each, which are split by photos.
         bins: number of equal bins on [0, 1].
         repeats: random splits to average over.
         seed: of the splits.
@@ -107,6 +151,8 @@ def split_half_similarity(features, bins=BINS, repeats=100, seed=0):
     generator = np.random.default_rng(seed)
     place = np.clip((features * bins).astype(int), 0, bins - 1)
     one_hot = np.eye(bins)[place]  # (N, F, bins)
+    if features.ndim == 3:
+        one_hot = one_hot.mean(axis=1)
     scores = []
     for _ in range(repeats):
         order = generator.permutation(count)

@@ -18,14 +18,15 @@ def open_backend(train):
         train: `TrainConfig`.
 
     Raises:
-        UserError: if Keras runs on another backend, or it is not installed.
+        UserError: if Keras runs on another backend, it is not installed, or
+            the machine lacks a GPU that `train.devices` names.
     """
     name = os.environ.get("KERAS_BACKEND") or "tensorflow"
     if name == "jax":
         import_extra("jax", "jax")
-        from tfexposure.training.step_jax import JaxBackend
+        from tfexposure.training.step_jax import JaxBackend, find_devices
 
-        return JaxBackend()
+        return JaxBackend(find_devices(train.devices))
     if name != "tensorflow":
         raise UserError(
             f"KERAS_BACKEND={name}: training runs on tensorflow and jax"

@@ -5,6 +5,8 @@ every backend; its CRCs tell a broken one.
 """
 
 import io
+import math
+import os
 import re
 import zipfile
 from pathlib import Path
@@ -13,7 +15,7 @@ import numpy as np
 from absl import logging
 
 from tfexposure.errors import UserError
-from tfexposure.storage import write_atomically
+from tfexposure.storage import remove_half_written, write_atomically
 from tfexposure.weights import assign
 
 # What NumPy raises for files that are torn, broken or of something else.
@@ -27,18 +29,18 @@ class Checkpoints:
         state: `TrainState`.
         folder: where checkpoints lie.
         keep: int, number of newest ones kept.
-        chief: bool, whether this process writes; all read.
+        chief: bool, whether this process writes, and it alone; all read.
+        hours: float, older ones that far apart are kept, too; 0: none.
     """
 
-    def __init__(self, state, folder, keep, chief=True):
+    def __init__(self, state, folder, keep, chief=True, hours=0.0):
         self.folder = Path(folder)
         self._state = state
         self._keep = keep
         self._chief = chief
+        self._hours = hours
         if chief:
-            # Left by a run that was killed while it wrote.
-            for orphan in self.folder.glob(".ckpt-*.tmp"):
-                orphan.unlink()
+            remove_half_written(self.folder)
 
     def restore(self):
         """Restores the newest checkpoint that can be read.
@@ -93,14 +95,22 @@ class Checkpoints:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_atomically(path, buffer.getbuffer())
-            for old in existing_checkpoints(self.folder)[: -self._keep]:
-                Path(old).unlink()
+            self._remove_old()
         except OSError as error:
             raise UserError(
                 f"could not save a checkpoint to {self.folder}: "
                 f"{error.strerror or error}. Older checkpoints are intact."
             ) from error
         return str(path)
+
+    def _remove_old(self):
+        kept = -math.inf
+        for path in existing_checkpoints(self.folder)[: -self._keep]:
+            written = os.stat(path).st_mtime
+            if self._hours and written - kept >= 3600 * self._hours:
+                kept = written
+            else:
+                os.unlink(path)
 
 
 def _read(path):

@@ -6,26 +6,34 @@ import errno
 import itertools
 import json
 import os
+import socket
 import time
+import urllib.parse
+from pathlib import Path
 
 from absl import logging
 
-from tfexposure.config import RunDir
+from tfexposure.config import RunDir, parse_steps
 from tfexposure.data import packed
 from tfexposure.data.mixture import PhotoMixture
 from tfexposure.data.packed import ArrayPhotos, Batches
 from tfexposure.errors import Interrupted, UnreadablePhotos, UserError
-from tfexposure.storage import shown, write_atomically
+from tfexposure.storage import read_json, shown, write_atomically
 from tfexposure.training import validation
 from tfexposure.training.checkpoints import Checkpoints
 from tfexposure.training.monitor import Monitor
-from tfexposure.training.record import describe, write_record
+from tfexposure.training.record import (
+    describe,
+    same_photos,
+    write_record,
+)
 from tfexposure.training.state import create_state
 from tfexposure.training.stopping import Budget, Signals
 from tfexposure.training.validation import Validation
 
 BAD_BATCHES = "bad_batches.json"
 UNREADABLE = "unreadable.json"
+CHECKED = "checked.json"
 # As many as a batch of the validation: one shape less to compile.
 _GRID_PHOTOS = 8
 # Why a disk takes no more, in the words that h5py and TensorFlow keep.
@@ -60,6 +68,10 @@ def train(config, run_dir, backend):
                 _leave_out(error.reasons, config, RunDir(run_dir))
     except (OSError, *backend.errors) as error:
         reason = next((why for why in _FULL if why in str(error)), None)
+        if getattr(error, "filename", None) and Path(
+            os.fsdecode(error.filename)
+        ).is_relative_to(run_dir):
+            reason = error.strerror
         if not reason:
             raise
         raise UserError(
@@ -99,54 +111,77 @@ def _leave_out(reasons, config, run_dir):
 def _gone_bad(run_dir):
     """Returns what `_leave_out` noted."""
     try:
-        text = (run_dir.path / UNREADABLE).read_text(encoding="utf-8")
-        return dict(json.loads(text))
+        return read_json(run_dir.path / UNREADABLE, "remove it")
     except FileNotFoundError:
         return {}
-    except ValueError as error:
-        raise UserError(
-            f"{run_dir.path / UNREADABLE} is damaged: {error}; remove it"
-        ) from error
+
+
+def _checked(run_dir):
+    """Returns which photos earlier starts found readable."""
+    try:
+        return read_json(run_dir.path / CHECKED, "all photos are tried again")
+    except FileNotFoundError:
+        return {}
+    except UserError as error:
+        logging.warning("%s", error)
+        return {}
 
 
 def _train(config, run_dir, backend):
-    train = config.train
-    budget = Budget(train.minutes)
+    budget = Budget(config.train.minutes)
     # All that can be wrong with the input comes to light before any training.
     _check(config, backend)
     with backend.scope():
         state = create_state(config, backend.shares)
     photos = _open_photos(config, backend, state.task, run_dir)
     valid, valid_data = _open_validation(config, backend, state.task)
-    if backend.chief:
-        run_dir.write_config(config)
-    checkpoints = Checkpoints(
-        state, run_dir.checkpoints, train.keep_checkpoints, backend.chief
-    )
-    restored = checkpoints.restore()
-    start = int(state.step.numpy())
-    if backend.chief:
-        data = {"train": describe(photos)}
-        if valid:
-            data["validation"] = valid_data
-        write_record(run_dir, data, backend, start)
-        where = f"resumed at step {start}" if restored else "new run"
-        sizes = (f"{n.count_params():,}" for n in state.networks.values())
-        print(
-            f"{run_dir.path}: {where}; {backend.replicas} replica(s), "
-            f"{' + '.join(sizes)} parameters, "
-            f"{photos.count} photos from {photos.source}",
-            flush=True,
+    data = {"train": describe(photos)}
+    if valid:
+        data["validation"] = valid_data
+    with run_dir.locked() if backend.chief else contextlib.nullcontext():
+        if backend.chief:
+            run_dir.write_config(config, same_photos(run_dir, data))
+            if checked := getattr(photos, "checked", None):
+                write_atomically(run_dir.path / CHECKED, json.dumps(checked))
+        checkpoints = Checkpoints(
+            state,
+            run_dir.checkpoints,
+            config.train.keep_checkpoints,
+            backend.chief,
+            config.train.keep_every_hours,
         )
-    monitor = Monitor(run_dir, config, start, backend)
-    run = _Run(config, run_dir, backend, state, photos, checkpoints, monitor)
-    run.validation = valid
-    with contextlib.closing(monitor):
-        if start < train.steps:
-            step_function = backend.make_step(config, state)
-            batches = backend.batches(photos, config, state.task, start)
-            with Signals() as signals:
-                run.go_on(step_function, batches, start, signals, budget)
+        restored = checkpoints.restore()
+        start = int(state.step.numpy())
+        backend.agree(
+            {
+                "settings": config.shared(),
+                "photos": data["train"]["fingerprint"],
+                f"steps done in {run_dir.path}": start,
+            }
+        )
+        if backend.chief:
+            write_record(run_dir, data, backend, start)
+            where = f"resumed at step {start}" if restored else "new run"
+            sizes = (f"{n.count_params():,}" for n in state.networks.values())
+            print(
+                f"{run_dir.path}: {where}; {backend.replicas} replica(s), "
+                f"{' + '.join(sizes)} parameters, "
+                f"{photos.count} photos from {photos.source}",
+                flush=True,
+            )
+        monitor = Monitor(run_dir, config, start, backend)
+        run = _Run(
+            config, run_dir, backend, state, photos, checkpoints, monitor
+        )
+        run.validation = valid
+        with contextlib.closing(monitor):
+            if start < config.train.steps:
+                step_function = backend.make_step(config, state)
+                batches = backend.batches(photos, config, state.task, start)
+                with Signals() as signals, contextlib.closing(run.profile):
+                    run.go_on(step_function, batches, start, signals, budget)
+    # No worker leaves while the chief still saves or validates.
+    backend.any(False)
     return state
 
 
@@ -164,6 +199,8 @@ class _Run:
         self.checkpoints = checkpoints
         self.monitor = monitor
         self.validation = None
+        steps = parse_steps(config.train.profile) if backend.chief else None
+        self.profile = _Profile(steps, backend, run_dir.logs)
         self.predict = backend.predict(state.averaged)
 
     def go_on(self, step_function, batches, step, signals, budget):
@@ -176,10 +213,12 @@ class _Run:
         wanted = train.decay_steps == -1 and undecided
         pace = _Pace(budget) if wanted else None
         while step < train.steps:
+            self.profile.reached(step)
             began = time.monotonic()
-            with self._explained(step, step + train.steps_per_call + 16):
-                results = step_function(batches)
-            before, step = step, step + train.steps_per_call
+            count = min(train.steps_per_call, train.steps - step)
+            with self._explained(step, step + count + 16):
+                results = step_function(batches, count)
+            before, step = step, step + count
             stopped = backend.any(signals.received is not None)
             spent = budget.minutes and backend.any(budget.spent())
             last = stopped or spent or step >= train.steps
@@ -218,6 +257,7 @@ class _Run:
                     self.checkpoints.save()
                     self.monitor.flush()
             if stopped:
+                backend.any(False)  # The chief may still be saving.
                 raise Interrupted(
                     f"{signals.received or 'signal to another worker'} after "
                     f"step {step}; saved. The same command goes on from here."
@@ -304,6 +344,28 @@ class _Run:
         )
 
 
+class _Profile:
+    """Has the backend write a profile of the steps that are asked for."""
+
+    def __init__(self, steps, backend, folder):
+        self._first, self._last = steps or (0, 0)
+        self._backend, self._folder = backend, folder
+        self._running = False
+
+    def reached(self, step):
+        """Begins or ends it where so many steps are done."""
+        wanted = self._first <= step < self._last
+        if wanted and not self._running:
+            self._backend.start_profile(self._folder)
+        elif self._running and not wanted:
+            self._backend.stop_profile()
+        self._running = wanted
+
+    def close(self):
+        """Ends it where the run ends before."""
+        self.reached(self._last)
+
+
 class _Pace:
     """Foretells how many steps a budget allows."""
 
@@ -371,6 +433,7 @@ def _open_photos(config, backend, task, run_dir):
         data.max_unreadable,
         data.cache,
         _gone_bad(run_dir),
+        checked=_checked(run_dir),
     )
 
 
@@ -394,7 +457,10 @@ def _open_validation(config, backend, task):
 
             # All are read at once: none is met unready later.
             photos = open_photos(
-                source, data.split, data.max_unreadable, trusted=False
+                source,
+                data.validation_split,
+                data.max_unreadable,
+                trusted=False,
             )
         stream = _pairs(photos, config, backend, task)
         # Seed 0 whatever the run's: runs are compared on the same crops.
@@ -425,10 +491,12 @@ def _pairs(photos, config, backend, task):
 
 def _check(config, backend):
     train = config.train
-    if train.global_batch_size % backend.replicas:
+    if train.global_batch_size % (backend.replicas * train.accumulate):
+        parts = f" times train.accumulate={train.accumulate}"
         raise UserError(
             f"train.global_batch_size={train.global_batch_size} must be a "
             f"multiple of the {backend.replicas} replicas"
+            + (parts if train.accumulate > 1 else "")
         )
     if not config.data.source:
         raise UserError("data.source names no photos to train on")
@@ -442,3 +510,21 @@ def _check(config, backend):
             "data.cache and data.service exclude each other: photos are read "
             "by the service's workers, not here"
         )
+    if config.data.service:
+        _reach(config.data.service)
+
+
+def _reach(service):
+    """Connects to a tf.data service, which would wait for it for ever.
+
+    Raises:
+        UserError: if nobody answers there within ten seconds.
+    """
+    address = urllib.parse.urlsplit(service)
+    try:
+        host, port = address.hostname, address.port
+        if not host or not port:
+            raise ValueError("expected grpc://host:port")
+        socket.create_connection((host, port), timeout=10).close()
+    except (OSError, ValueError) as error:
+        raise UserError(f"data.service={service}: {error}") from error

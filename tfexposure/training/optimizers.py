@@ -21,7 +21,7 @@ def adam(train, beta_1, weight_decay=0.0):
     )
 
 
-def learning_rate(train, step, decay_steps):
+def learning_rate(train, step, decay_steps, network=""):
     """Returns the learning rate of one step.
 
     Args:
@@ -29,15 +29,26 @@ def learning_rate(train, step, decay_steps):
         step: scalar tensor, steps done.
         decay_steps: scalar tensor, the steps over which the schedule runs;
             its last value holds afterwards.
+        network: name of the network; `discriminator` may have its own rate.
 
     Returns:
         float32 scalar tensor.
     """
-    step = ops.cast(step, "float32")
+    rate = train.learning_rate
+    if network == "discriminator" and train.discriminator_learning_rate:
+        rate = train.discriminator_learning_rate
+    return rate * _course(train, ops.cast(step, "float32"), decay_steps)
+
+
+def _course(train, step, decay_steps):
+    """Returns the share of the rate that is left, float32."""
     total = ops.cast(decay_steps, "float32")
     start, least, warmup = ops.floor(total / 2), 0.0, 0
     if train.schedule == "constant":
-        return ops.full_like(step, train.learning_rate)
+        return ops.ones_like(step)
+    if train.schedule == "step":
+        falls = ops.floor(step / train.step_every)
+        return ops.power(train.step_factor, falls)
     if train.schedule == "warm_cosine":
         warmup, least = train.warmup_steps, 0.01
         start = ops.minimum(float(warmup), total - 1)
@@ -48,7 +59,7 @@ def learning_rate(train, step, decay_steps):
         share = least + (1 - least) * (1 + ops.cos(math.pi * past)) / 2
     if warmup:
         share = ops.where(step < warmup, step / warmup, share)
-    return train.learning_rate * share
+    return share
 
 
 class _Adam(keras.optimizers.Adam):

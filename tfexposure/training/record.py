@@ -10,9 +10,31 @@ import keras
 from absl import logging
 
 import tfexposure
-from tfexposure.storage import commit, write_atomically
+from tfexposure.errors import UserError
+from tfexposure.storage import commit, read_json, write_atomically
 
 FILE_NAME = "run.json"
+# What a record says of photos, by the flag that names them.
+_SOURCES = {"data.source": "train", "data.validation_source": "validation"}
+
+
+def same_photos(run_dir, data):
+    """Returns the flags whose photos are those of the run's first start.
+
+    Wherever they lie by now: their fingerprints say so.
+
+    Args:
+        run_dir: `RunDir`.
+        data: as for `write_record`.
+    """
+    starts = _read(run_dir.path / FILE_NAME)
+    before = _fingerprints(starts[0]["data"]) if starts else {}
+    now = _fingerprints(data)
+    return [
+        flag
+        for flag, name in _SOURCES.items()
+        if name in now and now[name] == before.get(name)
+    ]
 
 
 def write_record(run_dir, data, backend, step):
@@ -32,7 +54,7 @@ def write_record(run_dir, data, backend, step):
     """
     path = run_dir.path / FILE_NAME
     starts = _read(path)
-    if starts and starts[0]["data"] != data:
+    if starts and _fingerprints(starts[0]["data"]) != _fingerprints(data):
         logging.warning(
             "the photos have changed since this run began: %s, now %s",
             starts[0]["data"],
@@ -64,13 +86,23 @@ def write_record(run_dir, data, backend, step):
 
 
 def _read(path):
+    """Returns the starts; none of a damaged record, which stops no run."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))["starts"]
+        starts = read_json(path, "begun anew")["starts"]
+        for start in starts:
+            _fingerprints(start["data"])
+        return starts
     except FileNotFoundError:
         return []
-    except (ValueError, KeyError) as error:
-        logging.warning("%s is not a record, begun anew: %s", path, error)
-        return []
+    except UserError as error:
+        logging.warning("%s", error)
+    except (AttributeError, KeyError, TypeError):
+        logging.warning("%s is not a record, begun anew", path)
+    return []
+
+
+def _fingerprints(data):
+    return {name: about["fingerprint"] for name, about in data.items()}
 
 
 def describe(photos):

@@ -15,10 +15,30 @@ import numpy as np
 from jax import numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from tfexposure.config import choose_gpus, parse_devices
 from tfexposure.data.packed import Batches
 from tfexposure.layers import update_spectral_norms
 from tfexposure.training.optimizers import learning_rate
 from tfexposure.training.state import optimizer_variables
+
+
+def find_devices(text):
+    """Returns the local devices that `train.devices` names.
+
+    Call it before anything else of JAX: it may divide the processor.
+
+    Raises:
+        UserError: if there is no such GPU.
+    """
+    kind, numbers = parse_devices(text)
+    if kind == "cpu":
+        jax.config.update("jax_platforms", "cpu")
+        jax.config.update("jax_num_cpu_devices", numbers[0])
+    found = jax.local_devices()
+    if kind != "gpu":
+        return found
+    gpus = [each for each in found if each.platform == "gpu"]
+    return choose_gpus(gpus, numbers)
 
 
 class JaxBackend:
@@ -121,12 +141,23 @@ class JaxBackend:
         """Tells whether `flag` is set in any process: in this one."""
         return flag
 
+    def agree(self, values):
+        """Compares `values` with those of other processes: there are none."""
+
     def explain(self, error, photos, names):
         """Explains nothing; see `errors`."""
 
     def writer(self, run_dir, config, step):
         """Returns None: TensorBoard's files are written by TensorFlow."""
         return None
+
+    def start_profile(self, folder):
+        """Begins a profile, to be written into a folder for TensorBoard."""
+        jax.profiler.start_trace(str(folder))
+
+    def stop_profile(self):
+        """Ends and writes it."""
+        jax.profiler.stop_trace()
 
     def versions(self):
         """Returns the versions of what computes, as a dict."""
@@ -153,8 +184,8 @@ class JaxBackend:
 class Step:
     """One training step as a pure function, and the values it goes on from.
 
-    A call takes an iterator of batches, trains on `steps_per_call` of them and
-    returns the results of the last, as scalars on the device: the losses,
+    A call takes an iterator of batches, trains on so many of them and returns
+    the results of the last, as scalars on the device: the losses,
     `grad_norm_<network>` (before clipping), and `finite`. Nothing waits for
     them. A step whose losses or gradients are not finite is undone as a whole.
 
@@ -198,8 +229,8 @@ class Step:
             for name, optimizer in state.task.optimizers.items()
         }
 
-    def __call__(self, batches):
-        for _ in range(self._train.steps_per_call):
+    def __call__(self, batches, count=1):
+        for _ in range(count):
             results = self._advance(next(batches))
         # One step may run while the next one is prepared, but no more.
         jax.block_until_ready(self._earlier)
@@ -269,16 +300,14 @@ class Step:
             }
         return answer, after
 
-    def _step(self, values, frozen, batch):
-        state, train, task = self._state, self._train, self._state.task
-        before = values
+    def _gradients(self, values, frozen, batch):
+        """Runs all networks once.
 
-        def update_norms():
-            for network in (*state.networks.values(), state.averaged):
-                update_spectral_norms(network)
-
-        _, values = self._run(update_norms, values, frozen)
-        scale = values["loss_scale"]
+        Returns:
+            Pair of losses and, by network, gradients, which the loss scale
+            multiplies; and the values after.
+        """
+        task, scale = self._state.task, values["loss_scale"]
 
         def losses_of(trained):
             losses, after = self._run(
@@ -296,14 +325,38 @@ class Step:
             for names in self._trained.values()
             for name in names
         }
-        own, back, (results, values) = jax.vjp(losses_of, trained, has_aux=True)
+        own, back, (results, after) = jax.vjp(losses_of, trained, has_aux=True)
         gradients = {}
         for network, names in self._trained.items():
             seed = {
                 n: jnp.full_like(loss, n == network) for n, loss in own.items()
             }
             (all_of_them,) = back(seed)
-            found = [all_of_them[name] for name in names]
+            gradients[network] = [all_of_them[name] for name in names]
+        return (results, gradients), dict(after)
+
+    def _step(self, values, frozen, batch):
+        state, train, task = self._state, self._train, self._state.task
+        before = values
+
+        def update_norms():
+            for network in (*state.networks.values(), state.averaged):
+                update_spectral_norms(network)
+
+        _, values = self._run(update_norms, values, frozen)
+        scale = values["loss_scale"]
+
+        def part(values, batch):
+            return self._gradients(values, frozen, batch)
+
+        if train.accumulate == 1:
+            (results, sums), values = part(values, batch)
+        else:
+            (results, sums), values = _accumulate(
+                part, values, batch, train.accumulate
+            )
+        gradients = {}
+        for network, found in sums.items():
             found = [g * (1 / scale).astype(g.dtype) for g in found]
             norm = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in found))
             results[f"grad_norm_{network}"] = norm
@@ -322,6 +375,7 @@ class Step:
                 train,
                 values[f"{network}_optimizer/iteration"],
                 values["decay_steps"],
+                network,
             ).astype(values[rate].dtype)
             weights, others = task.optimizers[network].stateless_apply(
                 [values[name] for name in slots],
@@ -342,6 +396,33 @@ class Step:
         )
         results["finite"] = finite.astype(results[task.product].dtype)
         return values, results
+
+
+def _accumulate(part, values, batch, count):
+    """Averages what `part` finds of the parts of a batch, taken in turn.
+
+    Args:
+        part: function (values, batch) -> (what it finds, values after).
+        values: dict of the first one's values.
+        batch: dict of (N, ...), N a multiple of `count`.
+        count: int, number of parts.
+    """
+    # Every so many rows: each device has the same share of every part.
+    batch = {
+        name: jnp.moveaxis(v.reshape(-1, count, *v.shape[1:]), 1, 0)
+        for name, v in batch.items()
+    }
+    first = {name: v[0] for name, v in batch.items()}
+    shapes, _ = jax.eval_shape(part, values, first)
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+
+    def add(carry, rows):
+        total, values = carry
+        found, values = part(values, rows)
+        return (jax.tree.map(jnp.add, total, found), values), None
+
+    (total, values), _ = jax.lax.scan(add, (zeros, values), batch)
+    return jax.tree.map(lambda t: t / count, total), values
 
 
 def _names(variables, groups):

@@ -6,9 +6,12 @@ Both updates come from one forward pass of each network, on one device, several
 
 import contextlib
 import functools
+import hashlib
 import re
 
+import numpy as np
 import tensorflow as tf
+from tensorflow.core.util import event_pb2
 
 from tfexposure.data.packed import ArrayPhotos, Batches
 from tfexposure.data.pipeline import training_stream
@@ -51,7 +54,9 @@ class TensorFlowBackend:
 
     def make_step(self, config, state):
         """Returns the function that trains; see `make_train_step`."""
-        return make_train_step(config, state, self.strategy)
+        compiled = make_train_step(config, state, self.strategy)
+        # A tensor: no other number is compiled anew.
+        return lambda batches, count=1: compiled(batches, tf.constant(count))
 
     def publish(self, step):
         """Puts what `step` computed into the state's variables."""
@@ -117,7 +122,15 @@ class TensorFlowBackend:
         """
         if not self.several_workers:
             return flag
-        return bool(self._total(tf.constant(flag)) > 0)
+        with self._together():
+            return bool(self._total(tf.constant(flag)) > 0)
+
+    @contextlib.contextmanager
+    def _together(self):
+        try:
+            yield
+        except _LOST as error:
+            raise _lost(error) from error
 
     @functools.cached_property
     def _total(self):
@@ -132,6 +145,55 @@ class TensorFlowBackend:
 
         return total
 
+    def agree(self, values):
+        """Makes sure that all workers start from the same; all must call it.
+
+        Args:
+            values: dict from what it is, in words, to a value. Of all workers
+                the names are the same.
+
+        Raises:
+            UserError: if they do not, in every worker.
+        """
+        if not self.several_workers:
+            return
+        digests = [
+            hashlib.sha256(repr(value).encode()).digest()[:8]
+            for value in values.values()
+        ]
+        numbers = [int.from_bytes(d, "big", signed=True) for d in digests]
+        with self._together():
+            found = self._gather(tf.constant([numbers], tf.int64)).numpy()
+        others = {
+            name: np.flatnonzero(column != column[0])
+            for name, column in zip(values, found.T, strict=True)
+        }
+        told = [
+            f"{name} (replica {', '.join(map(str, places))})"
+            for name, places in others.items()
+            if len(places)
+        ]
+        if told:
+            raise UserError(
+                "workers differ from the first one in: "
+                f"{'; '.join(told)}. Start the same command on every worker, "
+                "with the same photos, and the run's folder on storage that "
+                "they share"
+            )
+
+    @functools.cached_property
+    def _gather(self):
+        @tf.function
+        def gather(row):
+            def each():
+                context = tf.distribute.get_replica_context()
+                return context.all_gather(tf.identity(row), axis=0)
+
+            rows = self.strategy.run(each)
+            return self.strategy.experimental_local_results(rows)[0]
+
+        return gather
+
     def explain(self, error, photos, names):
         """Raises a UserError if something outside made a step fail.
 
@@ -145,12 +207,7 @@ class TensorFlowBackend:
                 about to be read.
         """
         if self.several_workers and isinstance(error, _LOST):
-            lost = re.search(r"from (/job:\w+/\S*task:\d+)", error.message)
-            raise UserError(
-                f"lost another worker{', ' + lost[1] if lost else ''}. "
-                "Restart the same command on every worker: the run goes on "
-                "from its newest checkpoint."
-            ) from error
+            raise _lost(error) from error
         if isinstance(photos, FilePhotos) and (bad := unreadable(names())):
             if not self.several_workers:  # All at once: each costs a restart.
                 bad = unreadable(sorted(set(photos.files)))
@@ -165,6 +222,14 @@ class TensorFlowBackend:
     def writer(self, run_dir, config, step):
         """Returns the TensorBoard writer of a run."""
         return TensorBoard(run_dir.logs, config, step)
+
+    def start_profile(self, folder):
+        """Begins a profile, to be written into a folder for TensorBoard."""
+        tf.profiler.experimental.start(str(folder))
+
+    def stop_profile(self):
+        """Ends and writes it."""
+        tf.profiler.experimental.stop()
 
     def versions(self):
         """Returns the versions of what computes, as a dict."""
@@ -188,6 +253,15 @@ class TensorFlowBackend:
         }
 
 
+def _lost(error):
+    lost = re.search(r"from (/job:\w+/\S*task:\d+)", error.message)
+    return UserError(
+        f"lost another worker{', ' + lost[1] if lost else ''}. "
+        "Restart the same command on every worker: the run goes on "
+        "from its newest checkpoint."
+    )
+
+
 class TensorBoard:
     """Writes scalars, images and hyperparameters for TensorBoard.
 
@@ -200,6 +274,8 @@ class TensorBoard:
     def __init__(self, folder, config, step):
         from tensorboard.plugins.hparams import api
 
+        for file in folder.glob("*.tfevents.*"):
+            _forget_after(file, step)
         self._writer = tf.summary.create_file_writer(str(folder))
         with self._writer.as_default(step):
             api.hparams(
@@ -227,6 +303,28 @@ class TensorBoard:
     def close(self):
         """Flushes, and ends."""
         self._writer.close()
+
+
+def _forget_after(file, step):
+    """Drops the events of later steps, which a killed process did not save."""
+    kept, whole = [], True
+    try:
+        for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
+            event = event_pb2.Event.FromString(record)
+            if event.step <= step:
+                kept.append(record)
+            else:
+                whole = False
+    except tf.errors.DataLossError:
+        whole = False  # Torn by the kill.
+    if whole:
+        return
+    # A name that TensorBoard does not read.
+    temporary = file.with_name(f".{file.name.replace('tfevents', 'old')}")
+    with tf.io.TFRecordWriter(str(temporary)) as writer:
+        for record in kept:
+            writer.write(record)
+    temporary.replace(file)
 
 
 def _array_stream(batches, start, part, size):
@@ -262,7 +360,7 @@ def _array_stream(batches, start, part, size):
 
 
 def make_train_step(config, state, strategy):
-    """Returns the compiled function that trains on `steps_per_call` batches.
+    """Returns the compiled function that trains on some batches.
 
     Per-example losses are summed and divided by the global batch size, and
     gradients summed over replicas: the result does not depend on their
@@ -276,9 +374,10 @@ def make_train_step(config, state, strategy):
         strategy: tf.distribute.Strategy the state lives in.
 
     Returns:
-        Function from an iterator of batches to a dict of float32 scalars, of
-        the last step: the losses, `grad_norm_<network>` (before clipping),
-        and `finite`.
+        Function of an iterator of batches and of the number of steps, a
+        scalar tensor (`train.steps_per_call`; 1 if that is 1), to a dict of
+        float32 scalars, of the last step: the losses,
+        `grad_norm_<network>` (before clipping), and `finite`.
 
     Raises:
         UserError: if several replicas are to be compiled with XLA.
@@ -295,11 +394,9 @@ def make_train_step(config, state, strategy):
     def mean(losses):
         if losses.shape.rank:
             return tf.reduce_sum(losses) / train.global_batch_size
-        return losses / replicas
+        return losses / (replicas * train.accumulate)
 
-    def replica_step(batch):
-        if "photos" in batch:
-            batch = prepare(batch)
+    def losses_and_gradients(batch):
         with tf.GradientTape(persistent=True) as tape:
             means = {
                 name: mean(loss) for name, loss in task.losses(batch).items()
@@ -318,8 +415,29 @@ def make_train_step(config, state, strategy):
             for name, network in networks.items()
         }
         del tape
+        return means, gradients
+
+    def accumulated(batch):
+        total, parts = None, train.accumulate
+        for first in range(parts):
+            # One after the other, or they would not spare any memory.
+            done = tf.nest.flatten(total) if total else []
+            with tf.control_dependencies(done):
+                part = {name: v[first::parts] for name, v in batch.items()}
+                found = losses_and_gradients(part)
+            total = (
+                tf.nest.map_structure(tf.add, total, found) if total else found
+            )
+        return total
+
+    def replica_step(batch):
+        if "photos" in batch:
+            batch = prepare(batch)
+        several = train.accumulate > 1
+        found = (accumulated if several else losses_and_gradients)(batch)
+        loss_scale = state.loss_scale.value
         context = tf.distribute.get_replica_context()
-        means, gradients = context.all_reduce("SUM", (means, gradients))
+        means, gradients = context.all_reduce("SUM", found)
         norms = {}
         for name in networks:
             scale = tf.cast(1 / loss_scale, gradients[name][0].dtype)
@@ -347,7 +465,10 @@ def make_train_step(config, state, strategy):
             optimizer = optimizers[name]
             optimizer.learning_rate.assign(
                 learning_rate(
-                    train, optimizer.iterations.value, state.decay_steps.value
+                    train,
+                    optimizer.iterations.value,
+                    state.decay_steps.value,
+                    name,
                 )
             )
             optimizer.apply(gradients[name], network.trainable_variables)
@@ -399,13 +520,13 @@ def make_train_step(config, state, strategy):
         step = tf.autograph.experimental.do_not_convert(step)
 
     @tf.function
-    def train_steps(iterator):
+    def train_steps(iterator, count=train.steps_per_call):
         if train.steps_per_call == 1:
             return step(next(iterator))
         # The loop must know the results' names; a trace of its own tells them.
         traced = tf.function(step).get_concrete_function(iterator.element_spec)
         results = dict.fromkeys(traced.structured_outputs, 0.0)
-        for _ in tf.range(train.steps_per_call):
+        for _ in tf.range(count):
             results = step(next(iterator))
         return results
 

@@ -1,8 +1,12 @@
 """Which devices a run uses."""
 
+import json
 import os
 
 import tensorflow as tf
+
+from tfexposure.config import choose_gpus, parse_devices
+from tfexposure.errors import UserError
 
 
 def prepare(train):
@@ -10,7 +14,19 @@ def prepare(train):
 
     Args:
         train: `TrainConfig`.
+
+    Raises:
+        UserError: if the machine lacks a GPU that `train.devices` names.
     """
+    kind, numbers = parse_devices(train.devices)
+    if kind != "all":
+        gpus = tf.config.list_physical_devices("GPU")
+        gpus = choose_gpus(gpus, numbers) if kind == "gpu" else []
+        tf.config.set_visible_devices(gpus, "GPU")
+    if kind == "cpu":
+        (processor,) = tf.config.list_physical_devices("CPU")
+        parts = [tf.config.LogicalDeviceConfiguration()] * numbers[0]
+        tf.config.set_logical_device_configuration(processor, parts)
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
     if train.threads:
@@ -24,17 +40,63 @@ def prepare(train):
 
 
 def strategy():
-    """Returns the strategy for the devices at hand.
+    """Returns the strategy for the devices that `prepare` left visible.
 
-    `TF_CONFIG` set: `MultiWorkerMirroredStrategy`, the same command on every
-    worker. Several GPUs: `MirroredStrategy`. Otherwise the default one, which
-    adds nothing.
+    `TF_CONFIG` set, or one of several tasks of a SLURM step:
+    `MultiWorkerMirroredStrategy`, the same command on every worker. Several
+    GPUs or parts of the processor: `MirroredStrategy`. Otherwise the default
+    one, which adds nothing.
+
+    Raises:
+        UserError: if `TF_CONFIG` does not describe this worker.
     """
     if os.environ.get("TF_CONFIG"):
+        check_cluster(os.environ["TF_CONFIG"])
         return tf.distribute.MultiWorkerMirroredStrategy()
-    if len(tf.config.list_logical_devices("GPU")) > 1:
-        return tf.distribute.MirroredStrategy()
+    if int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
+        return tf.distribute.MultiWorkerMirroredStrategy(slurm_cluster())
+    devices = [
+        tf.config.list_logical_devices(kind)
+        for kind in ("GPU", "CPU")
+        if tf.config.list_logical_devices(kind)
+    ][0]
+    if len(devices) > 1:
+        return tf.distribute.MirroredStrategy([each.name for each in devices])
     return tf.distribute.get_strategy()
+
+
+def slurm_cluster():
+    """Returns the resolver of a SLURM step: a worker a task.
+
+    Which GPUs a task sees is SLURM's to say (`--gpus-per-task`).
+    """
+    # The resolver counts tasks by GPUs, also where there are none.
+    return tf.distribute.cluster_resolver.SlurmClusterResolver(
+        gpus_per_node=int(os.environ["SLURM_STEP_NUM_TASKS"]),
+        gpus_per_task=1,
+        auto_set_gpu=False,
+    )
+
+
+def check_cluster(text):
+    """Checks a value of `TF_CONFIG`.
+
+    Raises:
+        UserError: if it is not JSON, lists no workers, or this one is not
+            among them.
+    """
+    try:
+        values = json.loads(text)
+        task = values["task"]
+        values["cluster"][task["type"]][task["index"]].rsplit(":", 1)[1]
+        if task["index"] < 0:
+            raise IndexError
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(
+            'TF_CONFIG should be {"cluster": {"worker": ["host:port", ...]}, '
+            '"task": {"type": "worker", "index": 0}}, with an index for every '
+            f"worker, not {text}"
+        ) from error
 
 
 def is_chief(strategy):

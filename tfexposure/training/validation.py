@@ -9,7 +9,6 @@ does, whoever made them. What is scored depends on `data.validation_source`:
   publish.
 """
 
-import json
 import math
 import os
 
@@ -32,7 +31,7 @@ from tfexposure.metrics.histogram import (
     exposure_features,
     histogram_similarity,
 )
-from tfexposure.storage import to_json, write_atomically
+from tfexposure.storage import read_json, to_json, write_atomically
 
 _MOST_PHOTOS = 64
 _BATCH = 8
@@ -112,8 +111,10 @@ class Validation:
                 f"but {', '.join(sorted(values))}"
             )
         record = folder / "metrics.json"
+        best = None
         if record.exists():
-            best = json.loads(record.read_text(encoding="utf-8"))[metric]
+            best = read_json(record, "remove it").get(metric)
+        if best is not None:
             better = values[metric] > best
             if metric.rsplit("/", 1)[-1] in _LOWER_IS_BETTER:
                 better = values[metric] < best
