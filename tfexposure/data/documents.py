@@ -39,10 +39,11 @@ def _page(rng, size, _):
     """Lines of text on paper."""
     image, draw = _sheet(rng, size)
     width, height = image.size
-    font = ImageFont.load_default(int(rng.integers(8, 20)))
+    letter = int(rng.integers(8, 20))
+    font = ImageFont.load_default(letter)
     ink = _INKS[rng.integers(len(_INKS))]
     margin = int(width * rng.uniform(0.05, 0.2))
-    line = int(font.size * rng.uniform(1.2, 1.8))
+    line = int(letter * rng.uniform(1.2, 1.8))
     for top in range(margin, height - margin, line):
         if rng.uniform() < 0.85:
             draw.text((margin, top), _words(rng, 60), ink, font)

@@ -421,7 +421,7 @@ def make_train_step(config, state, strategy):
         total, parts = None, train.accumulate
         for first in range(parts):
             # One after the other, or they would not spare any memory.
-            done = tf.nest.flatten(total) if total else []
+            done: list = tf.nest.flatten(total) if total else []
             with tf.control_dependencies(done):
                 part = {name: v[first::parts] for name, v in batch.items()}
                 found = losses_and_gradients(part)
