@@ -227,6 +227,33 @@ def test_the_table_prints_n_floor_and_the_classifier(folder, tmp_path):
     assert {p.name for p in (tmp_path / "a").iterdir()} == {"b.md", "b.json"}
 
 
+def test_paired_differences_are_those_of_the_same_photos(folder):
+    """Where all photos improve alike, the interval is narrower."""
+    measured = evaluation.evaluate(
+        simulated(folder), evaluation.METHODS, evaluation.ORACLES
+    )
+    summary = evaluation.summarize(measured, resamples=200)
+    rows = {row["name"]: row for row in summary["rows"]}
+    first = next(iter(rows.values()))
+    for row in rows.values():
+        for name in metrics.FEATURES:
+            paired = row["paired"][name]
+            expected = row[name]["mean"] - first[name]["mean"]
+            assert paired["mean"] == pytest.approx(expected, abs=1e-9)
+            assert paired["low"] <= paired["mean"] <= paired["high"]
+    assert first["paired"]["luminance"] == {"mean": 0, "low": 0, "high": 0}
+    known = rows["inverse (known tau)"]
+    widths = [
+        sum(each[n]["high"] - each[n]["low"] for n in metrics.FEATURES)
+        for each in (known["paired"], known, first)
+    ]
+    assert widths[0] < widths[1] + widths[2]
+    text = evaluation.to_markdown(summary)
+    assert f"less that of {first['name']}" in text
+    line = next(t for t in text.splitlines()[::-1] if "(known tau)" in t)
+    assert f"{known['paired']['luminance']['mean']:+.1f} [" in text and line
+
+
 def test_similarity_of_patches_agrees_with_numpy(folder):
     target = read(folder)
     examples = [

@@ -98,7 +98,20 @@ def _row(evaluation, method, counts):
             row[name]["photos"] = int(np.isfinite(known).sum())
     if evaluation.probabilities:
         row["score"] = _score(evaluation.probabilities[method])
+    row["paired"] = _paired(evaluation, method, counts)
     return row
+
+
+def _paired(evaluation, method, counts):
+    """Returns the differences of histogram similarity from the first row."""
+    own, first = (
+        evaluation.measures(each)
+        for each in (method, next(iter(evaluation.values)))
+    )
+    return {
+        name: vars(statistics.difference([own[name]], [first[name]], counts))
+        for name in metrics.FEATURES
+    }
 
 
 def to_markdown(summary):
@@ -116,6 +129,7 @@ def to_markdown(summary):
         if score:
             cells.append(format_score(row["score"]))
         lines.append(_line(cells))
+    lines += _paired_lines(summary["rows"])
     sentence = summary["sentence"]
     lines += [
         "",
@@ -140,6 +154,32 @@ def to_markdown(summary):
     if summary["unreadable"]:
         lines.append(f"{len(summary['unreadable'])} photos were unreadable.")
     return "\n".join(lines) + "\n"
+
+
+def _paired_lines(rows):
+    """Lines of the table of paired differences; none for a single row."""
+    if len(rows) < 2:
+        return []
+    first, *others = rows
+    lines = [
+        "",
+        f"Histogram similarity less that of {first['name']}, over the same "
+        "resampled photos, with the 95 % interval:",
+        "",
+        _line(["Row", *metrics.FEATURES]),
+        _line(["---"] + ["---:"] * len(metrics.FEATURES)),
+    ]
+    for row in others:
+        cells = [_signed(row["paired"][name]) for name in metrics.FEATURES]
+        lines.append(_line([row["name"], *cells]))
+    return lines
+
+
+def _signed(interval):
+    mean, low, high = (interval[name] for name in ("mean", "low", "high"))
+    if not math.isfinite(low):
+        return f"{mean:+.1f}"
+    return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 def describe_floor(summary):
