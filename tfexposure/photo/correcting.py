@@ -6,6 +6,8 @@ import functools
 import numpy as np
 
 from tfexposure.errors import UsageError, UserError
+from tfexposure.imaging.gate import share_of_answer
+from tfexposure.imaging.luminance import luma
 from tfexposure.photo import inspection
 from tfexposure.photo.io import colour
 from tfexposure.photo.io.pixel_buffer import STRIP_ROWS, PixelBuffer
@@ -15,15 +17,6 @@ from tfexposure.runtime import coefficient_grid, thumbnails, tiling
 # box means of radius `_SOFTEN` make a slope of that width around them.
 _GROW, _SOFTEN = 12, 6
 FEATHER = _GROW + 2 * _SOFTEN
-# A photo is corrected from the first share of clipped pixels on, in full from
-# the second: nothing tells an overexposed photo from a bright one as well,
-# neither its histogram nor the network (docs/results/natural.md: `natural`
-# beside `natural-forced`).
-CLIPPED = (0.015, 0.04)
-# So is one without that the network's curve would change so much on average ...
-LARGE_CHANGES = (0.25, 0.28)
-# ... and none that it would hardly change.
-SMALL_CHANGES = (0.01, 0.03)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,8 +164,9 @@ def _choose_answer(work, model, before):
         curve = coefficient_grid.Curve(spec.knots, slopes)
         share = 1.0
         if not settings.force and settings.stops is None:
-            change = curve.change(thumbnail[..., :3])
-            share = _share_of_answer(before.clipped, change)
+            share = float(
+                share_of_answer(before.clipped, thumbnail, slopes, spec.knots)
+            )
         if share > 0:
             factor, small = work.reduced()
             found = model.affine_coefficients(small, slopes, embedding)
@@ -186,15 +180,6 @@ def _choose_answer(work, model, before):
     elif settings.force or before.verdict != inspection.WELL_EXPOSED:
         return functools.partial(work.restore_tiles, model, thumbnail)
     return None
-
-
-def _share_of_answer(clipped, change):
-    """How much of the network's answer is mixed in, from 0 to 1."""
-    wanted = max(
-        np.interp(clipped, CLIPPED, (0, 1)),
-        np.interp(change, LARGE_CHANGES, (0, 1)),
-    )
-    return wanted * np.interp(change, SMALL_CHANGES, (0, 1))
 
 
 def _no_mask(shape):
@@ -313,7 +298,7 @@ class _Work:
     def _from_srgb(self, srgb):
         """The inverse, but for alpha: float32 (h, w, 1 or 3)."""
         if self.colours == 1:
-            srgb = colour.luma_of(srgb)[..., None]
+            srgb = luma(srgb)[..., None]
         return self.space.from_srgb(srgb)
 
     def _hidden(self, pixels):

@@ -97,10 +97,6 @@ class Curve:
         index = (image * np.float32(_LEVELS) + np.float32(0.5)).astype("uint16")
         return self._table[index]
 
-    def change(self, image):
-        """Mean change of an image, in [0, 1]."""
-        return float(np.abs(self(image) - image).mean())
-
 
 class CoefficientGrid:
     """A curve and affine coefficients, to be applied at full size.
