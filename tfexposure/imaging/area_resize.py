@@ -30,7 +30,7 @@ def area_resize(images, size):
         # Strides spelt out: Keras 3.15 on JAX derails on the default.
         return xp.average_pool(images, block, block)
     height, width = xp.shape(images)[1:3]
-    rows, columns = (_shares(side, size, xp) for side in (height, width))
+    rows, columns = (area_shares(side, size) for side in (height, width))
     images = xp.einsum("sh,nhwc->nswc", rows, images)
     images = xp.einsum("tw,nswc->nstc", columns, images)
     return xp.reshape(images, (-1, size, size, channels))
@@ -66,8 +66,17 @@ def halve(images):
     return (upper + lower) * 0.25
 
 
-def _shares(length, size, xp):
-    """Share of each pixel in each output pixel, (size, length)."""
+def area_shares(length, size):
+    """Share of each pixel in each output pixel.
+
+    Args:
+        length: pixels along an axis, a tensor.
+        size: int, output pixels.
+
+    Returns:
+        float32 tensor (size, length); every row adds up to 1.
+    """
+    xp = namespace_of(length)
     step = xp.cast(length, "float32") / size
     edges = xp.expand_dims(xp.arange(size, dtype="float32"), 1) * step
     pixels = xp.expand_dims(xp.arange(length, dtype="float32"), 0)

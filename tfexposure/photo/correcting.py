@@ -213,11 +213,11 @@ class _Work:
 
     def reduced(self):
         """The photo at reduced size, and the factor."""
-        height, width, _ = self.source.shape
-        factor = coefficient_grid.reduction(height, width)
+        factor = coefficient_grid.reduction(*self.source.shape[:2])
         rows = STRIP_ROWS // factor * factor or factor
         strips = self._srgb_strips(rows)
-        return factor, coefficient_grid.shrink(strips, height, width, factor)
+        parts = [coefficient_grid.block_means(s, factor) for _, s in strips]
+        return factor, np.concatenate(parts)
 
     def apply_grid(self, grid, share, progress):
         """Applies a share of what a grid answers, strip by strip."""

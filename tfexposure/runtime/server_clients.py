@@ -9,9 +9,8 @@ import base64
 import json
 
 from tfexposure.errors import UserError, import_extra
+from tfexposure.runtime.signatures import BYTES_IN, BYTES_OUT, OF_BYTES
 
-SIGNATURE = "serving_bytes"
-INPUT, OUTPUT = "image_bytes", "restored_bytes"
 # Time for a connection; the rest of the timeout is for the answer.
 _CONNECT_SECONDS = 5
 _API_HINT = (
@@ -49,8 +48,8 @@ class RestClient:
         errors = self._requests.exceptions
         encoded = base64.b64encode(contents).decode("ascii")
         body = {
-            "signature_name": SIGNATURE,
-            "instances": [{INPUT: {"b64": encoded}}],
+            "signature_name": OF_BYTES,
+            "instances": [{BYTES_IN: {"b64": encoded}}],
         }
         try:
             reply = self._requests.post(
@@ -81,8 +80,10 @@ class RestClient:
             )
         try:
             (prediction,) = answer["predictions"]
+            # A single output stands for itself.
+            prediction = prediction.get(BYTES_OUT, prediction)
             return base64.b64decode(prediction["b64"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"{self.server}: answered something else than one picture: "
                 f"{json.dumps(answer)[:200]}"
@@ -128,10 +129,10 @@ class GrpcClient:
         """
         request = self._request()
         request.model_spec.name = self._model
-        request.model_spec.signature_name = SIGNATURE
+        request.model_spec.signature_name = OF_BYTES
         if self._version is not None:
             request.model_spec.version.value = self._version
-        tensor = request.inputs[INPUT]
+        tensor = request.inputs[BYTES_IN]
         tensor.dtype = 7  # DT_STRING
         tensor.tensor_shape.dim.add(size=1)
         tensor.string_val.append(contents)
@@ -139,7 +140,7 @@ class GrpcClient:
             reply = self._stub.Predict(request, timeout=self._timeout)
         except self._grpc.RpcError as error:
             raise UserError(self._reason(error)) from error
-        pictures = reply.outputs[OUTPUT].string_val
+        pictures = reply.outputs[BYTES_OUT].string_val
         if len(pictures) != 1:
             raise UserError(
                 f"{self.server}: answered something else than one picture: "

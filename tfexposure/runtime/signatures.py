@@ -3,6 +3,9 @@
 from tfexposure.errors import UserError
 
 DEFAULT = "serving_default"
+# The signature of encoded pictures, what it takes and what it answers.
+OF_BYTES = "serving_bytes"
+BYTES_IN, BYTES_OUT = "image_bytes", "restored_bytes"
 
 
 def check_default(signatures, origin):
