@@ -92,9 +92,9 @@ class Curve:
     """
 
     def __init__(self, knots, slopes):
-        levels = np.arange(_LEVELS + 1, dtype=np.float32) / np.float32(_LEVELS)
-        table = tone_curve(levels[:, None], slopes, knots)[:, 0]
-        self._table = as_array(table, namespace_of(table), "float32")
+        xp = namespace_of(slopes)
+        levels = xp.arange(_LEVELS + 1, dtype="float32") / _LEVELS
+        self._table = tone_curve(levels[:, None], slopes, knots)[:, 0]
 
     def __call__(self, image):
         """Applies it to floats in [0, 1] of any shape."""

@@ -3,6 +3,9 @@
 from tfexposure.errors import UserError
 
 DEFAULT = "serving_default"
+# The network's two functions: of a thumbnail, and of a photo at reduced size.
+# Named as in the first files: signatures are public.
+LOOK, FIELD = "serving_look", "serving_field"
 # The signature of encoded pictures, what it takes and what it answers.
 OF_BYTES = "serving_bytes"
 BYTES_IN, BYTES_OUT = "image_bytes", "restored_bytes"

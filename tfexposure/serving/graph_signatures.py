@@ -1,5 +1,7 @@
 """The signatures of a SavedModel: what a server answers."""
 
+import dataclasses
+
 import tensorflow as tf
 
 from tfexposure.runtime.graph_correct import Options, correct_whole
@@ -72,8 +74,7 @@ def correcting_signatures(model, max_pixels):
         take `Options`, too; `serving_look` and `serving_field`, the network
         alone, for clients that work at full size themselves.
     """
-    graph = model.graph
-    # Traced once for all signatures.
+    graph, look, field = _traced_once(model)
     correct = {
         dtype: _function(
             lambda image, *options: correct_whole(
@@ -116,25 +117,6 @@ def correcting_signatures(model, max_pixels):
 
         return _each(one, image_bytes, {BYTES_OUT: tf.string, **_TOLD})
 
-    def field(image, slopes, code):
-        image = _checked(image, max_pixels)
-        return {"field": graph.affine_coefficients(image, slopes, code)}
-
-    def look(thumbnail):
-        slopes, code = graph.encode_photo(thumbnail)
-        return {"slopes": slopes, "code": code}
-
-    small = tf.TensorSpec(
-        (None, *model.thumbnail_shape), tf.float32, "thumbnail"
-    )
-    look = _function(look, small)
-    known = [
-        tf.TensorSpec(tensor.shape, tf.float32, name)
-        for name, tensor in sorted(
-            look.get_concrete_function().structured_outputs.items(),
-            reverse=True,
-        )
-    ]
     options = _option_specs((None,))
     return {
         "serving_default": _function(of_images, _images(tf.float32)),
@@ -143,8 +125,39 @@ def correcting_signatures(model, max_pixels):
         "serving_options": _function(of_images, _images(tf.uint8), *options),
         "serving_bytes_options": _function(of_bytes, _bytes(), *options),
         "serving_look": look,
-        "serving_field": _function(field, _images(tf.float32), *known),
+        "serving_field": field,
     }
+
+
+def _traced_once(model):
+    """Makes the network's two functions, which all signatures call.
+
+    Returns:
+        `Graph` that calls them, and the functions as signatures.
+    """
+    graph = model.graph
+
+    def look(thumbnail):
+        slopes, code = graph.encode_photo(thumbnail)
+        return {"slopes": slopes, "code": code}
+
+    def field(image, slopes, code):
+        return {"field": graph.affine_coefficients(image, slopes, code)}
+
+    shape = (None, *model.thumbnail_shape)
+    look = _function(look, tf.TensorSpec(shape, tf.float32, "thumbnail"))
+    found = look.get_concrete_function().structured_outputs
+    known = [
+        tf.TensorSpec(found[name].shape, tf.float32, name)
+        for name in ("slopes", "code")
+    ]
+    field = _function(field, _images(tf.float32), *known)
+    once = dataclasses.replace(
+        graph,
+        encode_photo=lambda small: [look(small)[s.name] for s in known],
+        affine_coefficients=lambda *inputs: field(*inputs)["field"],
+    )
+    return once, look, field
 
 
 def _function(function, *specs):
