@@ -47,9 +47,10 @@ def export(args):
     """Exports the shipped model; its folder."""
     from tfexposure import runtime, serving
     from tfexposure.quiet import import_tensorflow
+    from tfexposure.runtime.runs import SHIPPED
 
     import_tensorflow()
-    loaded = runtime.load_natural(runtime.SHIPPED)
+    loaded = runtime.load_natural(SHIPPED)
     return str(
         serving.export_saved_model(loaded.generator, args.paths[0], 1, loaded)
     )

@@ -36,44 +36,6 @@ def restorer():
 
 
 @pytest.fixture(scope="module")
-def saved(restorer, tmp_path_factory):
-    base = tmp_path_factory.mktemp("natural")
-    return serving.export_saved_model(restorer, base, 1, tile=32)
-
-
-def test_clients_send_only_the_photo(saved, restorer):
-    call = tf.saved_model.load(str(saved)).signatures["serving_default"]
-    side = 32 + 2 * restorer.halo
-    for size in [(1, 1), (33, 50), (side + 40, side + 9)]:
-        image = picture(*size, count=2)
-        np.testing.assert_allclose(
-            call(image=tf.constant(image))["restored"],
-            restorer(image),
-            atol=1e-4,
-        )
-
-
-def test_tiles_come_with_the_photo_s_thumbnail(saved, restorer):
-    call = tf.saved_model.load(str(saved)).signatures["serving_tile"]
-    image = picture(90, 70)
-    thumbnail = restorer.thumbnail(image)
-    restored = call(
-        image=tf.constant(image[:, :40]), thumbnail=tf.constant(thumbnail)
-    )
-    np.testing.assert_allclose(
-        restored["restored"], restorer((image[:, :40], thumbnail)), atol=1e-4
-    )
-    # Which is not what the part would be by itself.
-    alone = np.asarray(restorer(image[:, :40]))
-    assert np.abs(alone - restored["restored"]).max() > 1e-3
-    manifest = json.loads(
-        (saved / "assets.extra" / "manifest.json").read_text()
-    )
-    assert manifest["thumbnail"] == 128
-    assert (manifest["halo"], manifest["stride"]) == (restorer.halo, 4)
-
-
-@pytest.fixture(scope="module")
 def any_size(restorer):
     """The contents of a .tflite file."""
     return serving.convert_to_tflite(runtime.KerasModel(restorer))

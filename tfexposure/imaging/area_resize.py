@@ -6,7 +6,7 @@ Pixels that are covered in part count by their share, as in
 
 import numpy as np
 
-from tfexposure.imaging.namespace import namespace_of
+from tfexposure.imaging.namespace import as_array, namespace_of
 
 
 def area_resize(images, size):
@@ -70,14 +70,14 @@ def area_shares(length, size):
     """Share of each pixel in each output pixel.
 
     Args:
-        length: pixels along an axis, a tensor.
+        length: pixels along an axis, int or tensor.
         size: int, output pixels.
 
     Returns:
-        float32 tensor (size, length); every row adds up to 1.
+        float32 (size, length), of the kind of `length`; every row adds up to 1.
     """
     xp = namespace_of(length)
-    step = xp.cast(length, "float32") / size
+    step = as_array(length, xp, "float32") / size
     edges = xp.expand_dims(xp.arange(size, dtype="float32"), 1) * step
     pixels = xp.expand_dims(xp.arange(length, dtype="float32"), 0)
     shared = xp.minimum(edges + step, pixels + 1) - xp.maximum(edges, pixels)
