@@ -5,7 +5,9 @@ import io
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import HANG
 from PIL import Image
+from serving_models import MODEL, start_stand_in
 
 import tfexposure
 from tfexposure import runtime, serving
@@ -227,16 +229,38 @@ def test_a_side_that_would_take_much_memory_is_refused(signatures):
         signatures["serving_uint8"](image=image)
 
 
-def test_a_server_s_session_answers_alike(saved, photos, replies):
-    """As TensorFlow Serving runs it: by a session and names of tensors."""
-    names = ["landscape", "good"]
-    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        meta = tf.compat.v1.saved_model.load(session, ["serve"], str(saved))
-        definition = meta.signature_def["serving_bytes"]
-        (fed,) = (tensor.name for tensor in definition.inputs.values())
-        answer = session.run(
-            definition.outputs["restored_bytes"].name,
-            {fed: [photos[1][name] for name in names]},
-        )
-    for name, contents in zip(names, answer, strict=True):
-        assert contents == replies[name]["restored_bytes"]
+@pytest.fixture(scope="module")
+def server(saved, tmp_path_factory):
+    """Ports of a program that serves the model without this package."""
+    pytest.importorskip("tensorflow_serving", reason="tensorflow-serving-api")
+    folder = tmp_path_factory.mktemp("server")
+    with (folder / "log").open("w+") as log:
+        process, ready = start_stand_in(saved.parent, folder, log)
+        yield ready
+        process.stdin.close()
+        process.terminate()
+        process.wait(HANG)
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "rest"])
+def test_a_server_s_clients_are_answered_alike(
+    protocol, server, sample, keras_model
+):
+    scheme = {"grpc": "grpc", "rest": "http"}[protocol]
+    address = f"{scheme}://127.0.0.1:{server[protocol]}/{MODEL}"
+    model = open_model(address)
+    image = sample("coffee", 1.0)[:200, :300]
+    bright = sample("chelsea", 0.6)
+    for pixels, options in (
+        (bright, {}),  # Mixed in in part.
+        (image, {}),  # Left alone.
+        (image, {"force": True, "strength": 0.4}),
+        (image, {"stops": 1.5, "ev": -0.5}),
+        (image, {"ev": 0.6}),
+        (bright[..., 1].copy(), {"highlights_only": True, "force": True}),
+    ):
+        expected = tfexposure.correct(pixels, model=keras_model, **options)
+        answer = tfexposure.correct(pixels, model=model, **options)
+        difference = np.abs(answer.astype(int) - expected)
+        assert difference.max() <= 1, options
+        assert (answer == pixels).all() == (expected == pixels).all()

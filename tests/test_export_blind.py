@@ -12,8 +12,9 @@ from serving_models import picture
 
 import tfexposure
 from tfexposure import runtime, serving
-from tfexposure.blind import BlindRestorer
+from tfexposure.blind import KNOTS, BlindRestorer
 from tfexposure.errors import UserError
+from tfexposure.imaging.gate import share_of_answer
 from tfexposure.runtime.lite import LiteModel
 
 pytestmark = pytest.mark.tf_only
@@ -74,6 +75,24 @@ def test_a_file_of_any_size_tells_curve_and_field(restorer, any_size, tmp_path):
     expected = np.asarray(expected)[0] * 255
     assert np.abs(answer - expected).max() <= 0.55
     assert np.abs(answer.astype(int) - pixels).max() > 10
+
+
+def test_a_file_of_any_size_tells_how_much_to_mix_in(restorer, any_size):
+    image = picture(61, 90)
+    thumbnail = np.asarray(restorer.thumbnail(image))
+    slopes = np.asarray(restorer.encode_photo(thumbnail)[0])
+    gate = litert.Interpreter(model_content=any_size).get_signature_runner(
+        "serving_share"
+    )
+    for clipped in (0.0, 0.02, 0.03, 0.5):
+        inputs = np.array([clipped], np.float32), thumbnail, slopes
+        answer = gate(**dict(zip(NAMES, inputs, strict=True)))["share"]
+        expected = share_of_answer(*inputs, KNOTS)
+        np.testing.assert_allclose(answer, expected, atol=1e-5)
+    assert expected > 0
+
+
+NAMES = "clipped", "thumbnail", "slopes"
 
 
 def test_weights_are_loaded_from_their_file(tmp_path):

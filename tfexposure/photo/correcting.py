@@ -152,8 +152,13 @@ def _choose_answer(work, model, before):
     Returns:
         What corrects it, a function of the progress; or `None`.
     """
-    settings, thumbnail = work.settings, work.thumbnail(model)
-    spec = model.grid_spec
+    settings = work.settings
+    if model.judges:
+        answer = model.correct(
+            work.image(), settings.ev, settings.stops, settings.force
+        )
+        return answer if answer is None else work.takes(answer)
+    thumbnail, spec = work.thumbnail(model), model.grid_spec
     if spec:
         slopes, embedding = model.encode_photo(thumbnail)
         _check_finite(slopes)
@@ -172,7 +177,7 @@ def _choose_answer(work, model, before):
             found = model.affine_coefficients(small, slopes, embedding)
             _check_finite(found)
             grid = coefficient_grid.CoefficientGrid(curve, spec, found, factor)
-            return functools.partial(work.apply_grid, grid, share)
+            return functools.partial(work.apply, grid.apply, share)
     elif settings.stops is not None:
         raise UserError(
             "the model cannot be told the stops; the shipped one can"
@@ -219,12 +224,30 @@ class _Work:
         parts = [coefficient_grid.block_means(s, factor) for _, s in strips]
         return factor, np.concatenate(parts)
 
-    def apply_grid(self, grid, share, progress):
-        """Applies a share of what a grid answers, strip by strip."""
+    def image(self):
+        """The whole photo as float32 (H, W, 3), sRGB-encoded in [0, 1]."""
+        return np.concatenate([strip for _, strip in self._srgb_strips()])
+
+    def takes(self, answer):
+        """Makes what takes an answer for the whole photo, `ev` included."""
+        self.settings = dataclasses.replace(self.settings, ev=0.0)
+        return functools.partial(
+            self.apply, lambda top, rows: answer[top : top + len(rows)], 1.0
+        )
+
+    def apply(self, restore, share, progress):
+        """Mixes in a share of an answer, strip by strip.
+
+        Args:
+            restore: function of a strip's first row and its float32 (n, W, 3)
+                in [0, 1], to the answer alike.
+            share: from 0 to 1.
+            progress: called with the share done, or `None`.
+        """
         for top, strip in self.source.strips():
             out, bottom = strip.copy(), top + len(strip)
             alpha = self._alpha(top, bottom) * share
-            answer = self._answer(strip, functools.partial(grid.apply, top))
+            answer = self._answer(strip, functools.partial(restore, top))
             self._blend(out, answer, alpha)
             self._write(top, out, alpha)
             if progress:

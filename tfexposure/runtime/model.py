@@ -24,6 +24,8 @@ class Model:
             and with samples.
         exact_tiles: `False` for a network whose answer anywhere depends on
             the whole window, so that tiles do not join.
+        judges: whether `correct` can be called: the model itself decides what
+            it leaves alone.
         grid_spec: `coefficient_grid.GridSpec`, if `encode_photo` and
             `affine_coefficients` can be called, or `None`.
     """
@@ -34,6 +36,7 @@ class Model:
     thumbnail: int | None = None
     thumbnail_channels = 3
     exact_tiles = True
+    judges = False
     grid_spec: GridSpec | None = None
 
     @property
@@ -65,6 +68,21 @@ class Model:
             return None
         height, width = image.shape[:2]
         return make_thumbnail([(0, image)], height, width, self)
+
+    def correct(self, image, ev=0.0, stops=None, force=False):
+        """Corrects a whole photo, or leaves it alone.
+
+        Args:
+            image: float32 (H, W, 3) in [0, 1].
+            ev: stops of light added to the answer.
+            stops: how far the photo is overexposed; `None` lets the model
+                judge.
+            force: whether to correct what would be left alone, too.
+
+        Returns:
+            float32 (H, W, 3) in [0, 1]; `None` if it is left alone.
+        """
+        raise NotImplementedError
 
     def share(self, calls):
         """Tells the model that so many calls will come at the same time."""

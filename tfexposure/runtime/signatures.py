@@ -3,11 +3,11 @@
 from tfexposure.errors import UserError
 
 DEFAULT = "serving_default"
-# The network's two functions: of a thumbnail, and of a photo at reduced size.
-# Named as in the first files: signatures are public.
-LOOK, FIELD = "serving_look", "serving_field"
-# The signature of encoded pictures, what it takes and what it answers.
-OF_BYTES = "serving_bytes"
+# The network's two functions, of a thumbnail and of a photo at reduced size,
+# and the gate. Named as in the first files: signatures are public.
+LOOK, FIELD, SHARE = "serving_look", "serving_field", "serving_share"
+# The signatures of encoded pictures, what they take and what they answer.
+OF_BYTES, OF_BYTES_OPTIONS = "serving_bytes", "serving_bytes_options"
 BYTES_IN, BYTES_OUT = "image_bytes", "restored_bytes"
 
 

@@ -6,7 +6,14 @@ import tensorflow as tf
 
 from tfexposure.runtime.graph_correct import Options, correct_whole
 from tfexposure.runtime.graph_tiles import restore_whole
-from tfexposure.runtime.signatures import BYTES_IN, BYTES_OUT
+from tfexposure.runtime.signatures import (
+    BYTES_IN,
+    BYTES_OUT,
+    FIELD,
+    LOOK,
+    OF_BYTES,
+    OF_BYTES_OPTIONS,
+)
 from tfexposure.serving import image_codec
 
 # As of a JPEG; it bounds what the look at a photo takes of memory.
@@ -57,7 +64,7 @@ def tiled_signatures(model, max_pixels, tile):
     return {
         "serving_default": _function(whole, _images(tf.float32)),
         "serving_uint8": _function(whole, _images(tf.uint8)),
-        "serving_bytes": _function(of_bytes, _bytes()),
+        OF_BYTES: _function(of_bytes, _bytes()),
     }
 
 
@@ -121,11 +128,11 @@ def correcting_signatures(model, max_pixels):
     return {
         "serving_default": _function(of_images, _images(tf.float32)),
         "serving_uint8": _function(of_images, _images(tf.uint8)),
-        "serving_bytes": _function(of_bytes, _bytes()),
+        OF_BYTES: _function(of_bytes, _bytes()),
         "serving_options": _function(of_images, _images(tf.uint8), *options),
-        "serving_bytes_options": _function(of_bytes, _bytes(), *options),
-        "serving_look": look,
-        "serving_field": field,
+        OF_BYTES_OPTIONS: _function(of_bytes, _bytes(), *options),
+        LOOK: look,
+        FIELD: field,
     }
 
 
