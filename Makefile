@@ -1,5 +1,6 @@
 # make demo   the whole product once, on the sample photos
 # make test   all tests
+# make bundles  every model that ships, as SavedModel and TFLite, with scores
 # make lint   ruff and mypy, as CI runs them
 # make fuzz   10,000 broken photos, at most 20 minutes; make test has a sample
 # make test-beam  the tests of curation on Apache Beam
@@ -9,6 +10,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 DEMO ?= demo
+BUNDLES ?= bundles
+MODELS := natural paper paper_random tau_half
 BIN := $(VENV)/bin
 # tensorflow-cpu: the same TensorFlow without a gigabyte of GPU kernels.
 # `make EXTRAS=gpu,lite,dev` on a machine with NVIDIA GPUs.
@@ -23,10 +26,22 @@ JAX_TESTS := baselines camera classifiers discriminator exposure generator \
   imaging layer_configs layers losses metrics blind \
   blind_camera_statistics perceptual weights
 
-.PHONY: demo test fuzz test-beam lint format install clean
+.PHONY: demo bundles test fuzz test-beam lint format install clean
 
 demo: $(VENV)/.installed
 	@TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python examples/demo.py --output=$(DEMO)
+
+bundles: $(VENV)/.installed
+	@for model in $(MODELS); do \
+	  folder=$(BUNDLES)/$$model; \
+	  $(BIN)/python export/export_saved_model.py --model=$$model \
+	    --output=$$folder/saved_model && \
+	  $(BIN)/python export/export_tflite.py --model=$$model --photos=samples \
+	    --precision=float32,float16,dynamic_int8 --output=$$folder \
+	    > $$folder/scores.md && cat $$folder/scores.md || exit 1; \
+	done
+	@cd $(BUNDLES) && find . -type f ! -name SHA256SUMS | sort \
+	  | xargs sha256sum > SHA256SUMS && echo "$(BUNDLES)/SHA256SUMS"
 
 # A file's tests stay in one process: many share what is slow to set up.
 test: $(VENV)/.installed

@@ -6,7 +6,7 @@
 Prints, for photos of several sizes, the seconds from a JPEG's bytes to the
 answer's through the signature `serving_bytes`, those of `tfexposure.correct`
 from file to file, in turns, and the resident memory of a process that serves
-nothing else, before and after; then the milliseconds of a request of 16 x 16
+nothing else, and how far both answers lie apart; then the milliseconds of a request of 16 x 16
 pixels, in bytes and in floats. A model is loaded and called once before the
 clock starts. Without --saved_model the shipped model is exported first.
 """
@@ -47,10 +47,9 @@ def export(args):
     """Exports the shipped model; its folder."""
     from tfexposure import runtime, serving
     from tfexposure.quiet import import_tensorflow
-    from tfexposure.runtime.runs import SHIPPED
 
     import_tensorflow()
-    loaded = runtime.load_natural(SHIPPED)
+    loaded = runtime.load_shipped("natural")
     return str(
         serving.export_saved_model(loaded.generator, args.paths[0], 1, loaded)
     )
@@ -94,6 +93,20 @@ def corrected(args):
         tfexposure.correct(*args.paths, model=model)
         seconds.append(time.perf_counter() - start)
     return {"seconds": min(seconds), "before": before, "peak": megabytes()}
+
+
+def compared(args):
+    """Largest difference of `serving_uint8` from `correct`, in levels."""
+    import tensorflow as tf
+
+    import tfexposure
+
+    pixels = np.asarray(Image.open(args.paths[0]))
+    signatures = open_signatures(args.saved_model)
+    answer = signatures["serving_uint8"](image=tf.constant(pixels[None]))
+    expected = tfexposure.correct(pixels, model=args.saved_model)
+    difference = np.abs(answer["restored"][0].numpy().astype(int) - expected)
+    return {"levels": int(difference.max())}
 
 
 def small(args):
@@ -145,6 +158,7 @@ WAYS = {
     "photo": overexposed_photo,
     "served": served,
     "corrected": corrected,
+    "compared": compared,
     "small": small,
 }
 
@@ -169,18 +183,22 @@ def main():
         args.saved_model = args.saved_model or measure(
             args, "export", folder / "model"
         )
-        print("megapixels  served s  correct s  ratio  served MB  correct MB")
+        print(
+            "megapixels  served s  correct s  ratio  served MB  correct MB  "
+            "levels apart"
+        )
         for megapixels in args.megapixels:
             path = folder / f"{megapixels}.jpg"
             # Elsewhere: a process begins with its parent's peak of memory.
             measure(args, "photo", megapixels, path)
             ours = measure(args, "served", path)
             other = measure(args, "corrected", path, folder / "out.jpg")
+            apart = measure(args, "compared", path)["levels"]
             print(
                 f"{megapixels:10g} {ours['seconds']:9.2f} "
                 f"{other['seconds']:10.2f} "
                 f"{ours['seconds'] / other['seconds']:6.2f} "
-                f"{ours['peak']:10.0f} {other['peak']:11.0f}",
+                f"{ours['peak']:10.0f} {other['peak']:11.0f} {apart:13}",
                 flush=True,
             )
         print(f"resident before the first photo: {ours['before']:.0f} MB")

@@ -12,7 +12,7 @@ from serving_models import MODEL, start_stand_in
 import tfexposure
 from tfexposure import runtime, serving
 from tfexposure.imaging.exposure import overexpose
-from tfexposure.runtime import open_model, runs
+from tfexposure.runtime import open_model
 
 pytestmark = pytest.mark.tf_only
 
@@ -24,7 +24,7 @@ def keras_model():
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    loaded = runtime.load_natural(runs.SHIPPED)
+    loaded = runtime.load_shipped("natural")
     base = tmp_path_factory.mktemp("natural")
     return serving.export_saved_model(
         loaded.generator, base, 1, loaded, max_pixels=9_000_000

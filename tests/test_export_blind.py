@@ -1,8 +1,6 @@
 """The blind model, which encodes the whole photo first, in both formats."""
 
 import json
-import sys
-import types
 
 import numpy as np
 import pytest
@@ -108,11 +106,3 @@ def test_weights_are_loaded_from_their_file(tmp_path):
     path.write_text("nothing")
     with pytest.raises(UserError, match="best.weights.h5: does not hold"):
         runtime.load_natural(path)
-
-
-def test_the_weights_of_the_package_can_be_exported(restorer, monkeypatch):
-    shipped = types.ModuleType("tfexposure.pretrained")
-    shipped.load_pretrained = lambda: restorer
-    monkeypatch.setitem(sys.modules, "tfexposure.pretrained", shipped)
-    loaded = runtime.load_natural("shipped")
-    assert loaded.generator is restorer and loaded.weights == "shipped"
