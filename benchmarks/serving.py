@@ -5,10 +5,11 @@
 
 Prints, for photos of several sizes, the seconds from a JPEG's bytes to the
 answer's through the signature `serving_bytes`, those of `tfexposure.correct`
-from file to file, in turns, and the resident memory of a process that serves
-nothing else, and how far both answers lie apart; then the milliseconds of a request of 16 x 16
-pixels, in bytes and in floats. A model is loaded and called once before the
-clock starts. Without --saved_model the shipped model is exported first.
+from file to file (on the clock, and of processors), the resident memory of a
+process that does nothing else, and how far both answers lie apart; then the
+milliseconds of a request of 16 x 16 pixels, in bytes and in floats. A model is
+loaded and called once before the clock starts. Without --saved_model the
+shipped model is exported first.
 """
 
 import argparse
@@ -70,12 +71,8 @@ def served(args):
     call = signatures["serving_bytes"]
     call(image_bytes=tf.constant([small_jpeg()]))
     before = megabytes()
-    seconds = []
-    for _ in range(args.repeats):
-        start = time.perf_counter()
-        call(image_bytes=tf.constant([photo]))
-        seconds.append(time.perf_counter() - start)
-    return {"seconds": min(seconds), "before": before, "peak": megabytes()}
+    found = timed(args, lambda: call(image_bytes=tf.constant([photo])))
+    return found | {"before": before, "peak": megabytes()}
 
 
 def corrected(args):
@@ -87,12 +84,19 @@ def corrected(args):
     tfexposure.correct(
         np.full((64, 64, 3), 250, np.uint8), model=model, force=True
     )
-    before, seconds = megabytes(), []
+    found = timed(args, lambda: tfexposure.correct(*args.paths, model=model))
+    return found | {"peak": megabytes()}
+
+
+def timed(args, call):
+    """Least seconds on the clock, and of processors, of some calls."""
+    seconds, busy = [], []
     for _ in range(args.repeats):
-        start = time.perf_counter()
-        tfexposure.correct(*args.paths, model=model)
-        seconds.append(time.perf_counter() - start)
-    return {"seconds": min(seconds), "before": before, "peak": megabytes()}
+        start = time.perf_counter(), time.process_time()
+        call()
+        seconds.append(time.perf_counter() - start[0])
+        busy.append(time.process_time() - start[1])
+    return {"seconds": min(seconds), "busy": min(busy)}
 
 
 def compared(args):
@@ -184,8 +188,8 @@ def main():
             args, "export", folder / "model"
         )
         print(
-            "megapixels  served s  correct s  ratio  served MB  correct MB  "
-            "levels apart"
+            "megapixels  served s (CPU)    correct s (CPU)  ratio  served MB  "
+            "correct MB  levels apart"
         )
         for megapixels in args.megapixels:
             path = folder / f"{megapixels}.jpg"
@@ -195,8 +199,9 @@ def main():
             other = measure(args, "corrected", path, folder / "out.jpg")
             apart = measure(args, "compared", path)["levels"]
             print(
-                f"{megapixels:10g} {ours['seconds']:9.2f} "
-                f"{other['seconds']:10.2f} "
+                f"{megapixels:10g} "
+                f"{ours['seconds']:9.2f} {ours['busy']:7.2f} "
+                f"{other['seconds']:10.2f} {other['busy']:7.2f} "
                 f"{ours['seconds'] / other['seconds']:6.2f} "
                 f"{ours['peak']:10.0f} {other['peak']:11.0f} {apart:13}",
                 flush=True,
