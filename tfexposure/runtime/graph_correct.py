@@ -80,10 +80,7 @@ def correct_whole(graph, image, options=Options()):  # noqa: B008
         that was mixed in, 0 to 1; `stops`, the overexposure guessed from the
         photo's look; `clipped`, the share of its clipped pixels.
     """
-    options = Options(
-        *(tf.convert_to_tensor(value, tf.float32) for value in options[:3]),
-        tf.convert_to_tensor(options.force, tf.bool),
-    )
+    options = Options(*map(tf.convert_to_tensor, options))
     box, is_page = _find_surround(image)
     size = tf.shape(image)[:2]
     framed = tf.reduce_any(box != _whole(size))

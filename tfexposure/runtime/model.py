@@ -24,8 +24,6 @@ class Model:
             and with samples.
         exact_tiles: `False` for a network whose answer anywhere depends on
             the whole window, so that tiles do not join.
-        judges: whether `correct` can be called: the model itself decides what
-            it leaves alone.
         grid_spec: `coefficient_grid.GridSpec`, if `encode_photo` and
             `affine_coefficients` can be called, or `None`.
     """
@@ -36,8 +34,15 @@ class Model:
     thumbnail: int | None = None
     thumbnail_channels = 3
     exact_tiles = True
-    judges = False
     grid_spec: GridSpec | None = None
+
+    @property
+    def judges(self):
+        """Whether the model decides by itself what it leaves alone.
+
+        `correct` can then be called.
+        """
+        return False
 
     @property
     def thumbnail_shape(self):

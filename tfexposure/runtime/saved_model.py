@@ -68,7 +68,7 @@ class SavedModel(Model):
 
     def restore(self, image, thumbnail=None):
         if self.grid_spec:
-            return self._restore_by_grid(image, thumbnail)
+            return self._restore_by_grid(image, thumbnail, self.grid_spec)
         inputs = {"image": self._constant(image[None])}
         if self._takes_thumbnail:
             inputs["thumbnail"] = self._constant(thumbnail[None])
@@ -82,11 +82,11 @@ class SavedModel(Model):
         inputs = {"image": image, "slopes": slopes, "code": embedding}
         return self._run(FIELD, **inputs)["field"]
 
-    def _restore_by_grid(self, image, thumbnail):
+    def _restore_by_grid(self, image, thumbnail, spec):
         slopes, embedding = self.encode_photo(thumbnail)
         found = self.affine_coefficients(image, slopes, embedding)
-        curve = Curve(self.grid_spec.knots, slopes)
-        return CoefficientGrid(curve, self.grid_spec, found, 1).apply(0, image)
+        curve = Curve(spec.knots, slopes)
+        return CoefficientGrid(curve, spec, found, 1).apply(0, image)
 
     def _run(self, signature, **inputs):
         inputs = {k: self._constant(v[None]) for k, v in inputs.items()}

@@ -34,9 +34,13 @@ class ServerModel(Model):
     def __init__(self, client):
         self._client = client
 
-    @functools.cached_property
+    @property
     def judges(self):
-        """Whether the server's model takes options: one small request tells."""
+        return self._takes_options
+
+    @functools.cached_property
+    def _takes_options(self):
+        """Whether the server's model does: one small request tells."""
         try:
             self._client.restore(_png(np.zeros((1, 1, 3), np.uint8)), _OPTIONS)
         except Refused:

@@ -144,21 +144,21 @@ def _traced_once(model):
     """
     graph = model.graph
 
-    def look(thumbnail):
+    def encode(thumbnail):
         slopes, code = graph.encode_photo(thumbnail)
         return {"slopes": slopes, "code": code}
 
-    def field(image, slopes, code):
+    def answer(image, slopes, code):
         return {"field": graph.affine_coefficients(image, slopes, code)}
 
     shape = (None, *model.thumbnail_shape)
-    look = _function(look, tf.TensorSpec(shape, tf.float32, "thumbnail"))
+    look = _function(encode, tf.TensorSpec(shape, tf.float32, "thumbnail"))
     found = look.get_concrete_function().structured_outputs
     known = [
         tf.TensorSpec(found[name].shape, tf.float32, name)
         for name in ("slopes", "code")
     ]
-    field = _function(field, _images(tf.float32), *known)
+    field = _function(answer, _images(tf.float32), *known)
     once = dataclasses.replace(
         graph,
         encode_photo=lambda small: [look(small)[s.name] for s in known],
