@@ -1,6 +1,7 @@
 """The blind model, which encodes the whole photo first, in both formats."""
 
 import json
+import runpy
 
 import numpy as np
 import pytest
@@ -88,6 +89,28 @@ def test_a_file_of_any_size_tells_how_much_to_mix_in(restorer, any_size):
         expected = share_of_answer(*inputs, KNOTS)
         np.testing.assert_allclose(answer, expected, atol=1e-5)
     assert expected > 0
+
+
+def test_the_reference_without_this_package_answers_alike(
+    restorer, any_size, tmp_path, repository
+):
+    manifest = runtime.make_manifest(runtime.KerasModel(restorer))
+    path = serving.write_tflite(tmp_path / "natural.tflite", any_size, manifest)
+    program = repository / "examples" / "correct_with_litert.py"
+    assert "import tfexposure" not in program.read_text()
+    reference = runpy.run_path(str(program))
+    # Mixed in in part; more than the network sees.
+    pixels = np.rint(picture(903, 1301)[0] * 200).astype("uint8")
+    pixels[100:130] = 255
+    answer = reference["correct"](path, pixels)
+    expected = tfexposure.correct(pixels, model=path)
+    assert np.abs(answer.astype(int) - expected).max() <= 1
+    forced = tfexposure.correct(pixels, model=path, force=True)
+    assert (
+        2
+        < np.abs(answer.astype(int) - pixels).max()
+        < (np.abs(forced.astype(int) - pixels).max())
+    )
 
 
 NAMES = "clipped", "thumbnail", "slopes"
