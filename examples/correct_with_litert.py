@@ -66,7 +66,9 @@ def correct(path, pixels):
     field = enlarge(enlarge(field, height, 2 * factor, 0), width, 2 * factor, 1)
     toned = sum(
         slope * np.clip(image - low, 0, high - low)
-        for slope, low, high in zip(look["slopes"], knots, knots[1:])
+        for slope, low, high in zip(
+            look["slopes"], knots[:-1], knots[1:], strict=True
+        )
     )
     matrix = field[..., :12].reshape(height, width, 3, 4)
     mixed = (matrix[..., :3] @ toned[..., None])[..., 0] + matrix[..., 3]
