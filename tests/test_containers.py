@@ -161,6 +161,15 @@ def test_files_are_answered_alike(name, photos, keras_model, opened):
     assert (lite == pixels).all() == (expected == pixels).all()
 
 
+def test_evaluations_get_the_network_alone(opened, sample, keras_model):
+    """Without the gate, which would take two hundredths of its answer."""
+    image = sample("rocket", 0.6)[:301, :400] / np.float32(255)
+    answer = opened[0].restore_photo(image)
+    expected = keras_model.restore_photo(image)
+    np.testing.assert_allclose(answer, expected, atol=1e-4)
+    assert np.abs(expected - image).mean() > 0.005
+
+
 def test_tensors_are_answered_alike(signatures, sample, keras_model):
     # Larger than what the network sees; no multiple of anything.
     pixels = np.stack(
