@@ -1,5 +1,6 @@
 # make demo   the whole product once, on the sample photos
 # make test   all tests
+# make bundles  every model that ships, as SavedModel and TFLite, with scores
 # make lint   ruff and mypy, as CI runs them
 # make fuzz   10,000 broken photos, at most 20 minutes; make test has a sample
 # make test-beam  the tests of curation on Apache Beam
@@ -11,6 +12,13 @@
 PYTHON ?= python3
 VENV ?= .venv
 DEMO ?= demo
+BUNDLES ?= bundles
+MODELS := natural paper paper_random tau_half
+# Those that reach their floor of quality (docs/exports.md).
+PRECISIONS_natural := float32,float16,dynamic_int8
+PRECISIONS_paper := float32,float16
+PRECISIONS_paper_random := float32,float16
+PRECISIONS_tau_half := float32,dynamic_int8
 BIN := $(VENV)/bin
 # tensorflow-cpu: the same TensorFlow without a gigabyte of GPU kernels.
 # `make EXTRAS=gpu,lite,dev` on a machine with NVIDIA GPUs.
@@ -21,7 +29,7 @@ NO_DEPS := tensorflow-hub tf-keras tensorflow-serving-api
 
 # What is written in keras.ops and runs on either backend. Compiling takes most
 # of their time on JAX, so XLA optimises little.
-JAX_TESTS := baselines camera classifiers discriminator exposure generator \
+JAX_TESTS := baselines camera classifiers curve_distribution discriminator exposure generator \
   imaging layer_configs layers losses metrics blind \
   blind_camera_statistics perceptual weights
 
@@ -32,10 +40,22 @@ RUNS ?= runs
 VALID_SCENES := s04,s05,s06,s07,s18,s19,s20,s21,s24,s25,s26,s31,s32,s33,s34,$\
   s39,s40,s43,s45,s47
 
-.PHONY: demo test fuzz test-beam natural lint format install clean
+.PHONY: demo bundles test fuzz test-beam natural lint format install clean
 
 demo: $(VENV)/.installed
 	@TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python examples/demo.py --output=$(DEMO)
+
+bundles: $(MODELS:%=$(BUNDLES)/%/scores.md)
+	@cd $(BUNDLES) && find . -type f ! -name SHA256SUMS | sort \
+	  | xargs sha256sum > SHA256SUMS
+	@echo "SHA-256 sums: $(BUNDLES)/SHA256SUMS"
+
+$(BUNDLES)/%/scores.md: $(VENV)/.installed
+	@$(BIN)/python export/export_saved_model.py --model=$* \
+	  --output=$(@D)/saved_model
+	@$(BIN)/python export/export_tflite.py --model=$* --photos=samples \
+	  --precision=$(PRECISIONS_$*) --output=$(@D) > $@.part
+	@mv $@.part $@ && cat $@
 
 # A file's tests stay in one process: many share what is slow to set up.
 test: $(VENV)/.installed

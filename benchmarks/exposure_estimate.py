@@ -1,6 +1,6 @@
 """Fits and measures the blind estimate of overexposure of `tfexposure inspect`.
 
-Prints the weights that `tfexposure/photo/inspection.py` holds, and how far
+Prints the weights that `tfexposure/imaging/appearance.py` holds, and how far
 the estimate is off on photos it was not fitted to: simulated overexposures
 and real brackets.
 
@@ -15,7 +15,7 @@ from PIL import Image
 
 from tfexposure.data.pairs import read_pairs
 from tfexposure.data.well_exposed import Rules, is_well_exposed
-from tfexposure.imaging import exposure
+from tfexposure.imaging import appearance, exposure
 from tfexposure.imaging.files import read_rgb
 from tfexposure.photo import inspection
 from tfexposure.photo.io import colour
@@ -53,7 +53,7 @@ def fit(paths, random):
             continue
         for stops in (0, 0, 0, *random.uniform(0, 2.2, 3)):
             exposed = overexpose(levels, stops, random)
-            rows.append(inspection.look_features(*look(exposed)))
+            rows.append(appearance.appearance(*look(exposed)))
             targets.append(stops)
     rows, targets = np.array(rows), np.array(targets)
     ridge = 1e-3 * np.eye(rows.shape[1])
@@ -79,7 +79,7 @@ def measure(paths, random):
 
 
 def guess(levels):
-    return inspection.stops_of_look(*look(levels))
+    return float(appearance.stops_of_appearance(*look(levels)))
 
 
 def measure_brackets(folder):

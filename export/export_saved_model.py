@@ -1,6 +1,7 @@
-"""Exports a run's generator as a SavedModel for TensorFlow Serving.
+"""Exports a model as a SavedModel for TensorFlow Serving.
 
 Example:
+    tfexposure-export-saved-model --model=natural
     tfexposure-export-saved-model --run_dir=runs/first
 """
 
@@ -18,13 +19,13 @@ flags.adopt_module_key_flags(model_flags)
 flags.DEFINE_string(
     "output",
     None,
-    "Folder of the versions; by default exports/saved_model in the run, or "
-    "saved_model beside the weights.",
+    "Folder of the versions; by default exports/saved_model in the run, "
+    "saved_model beside the weights, or exports/<name>/saved_model.",
 )
 flags.DEFINE_integer(
     "version",
     None,
-    "Number of the version; by default the training step, or 1.",
+    "Number of the version; by default the run's training step, or 1.",
 )
 flags.DEFINE_integer(
     "max_pixels",
@@ -55,7 +56,7 @@ def main(_):
         loaded, folder = model_flags.load()
         version = FLAGS.version
         if version is None:
-            version = 1 if loaded.step is None else loaded.step
+            version = 1 if loaded.name else loaded.step or 1
         # Saving tells of every tensor it renames.
         with quiet.quiet_tensorflow():
             path = serving.export_saved_model(
@@ -69,7 +70,7 @@ def main(_):
             )
     except (UserError, ValueError) as error:
         sys.exit(f"error: {error}")
-    print(f"SavedModel ({loaded.weights} weights): {path}")
+    print(f"SavedModel ({loaded.name or loaded.weights} weights): {path}")
 
 
 def run():

@@ -1,6 +1,7 @@
 """Exports a generator as TFLite files for phones and browsers.
 
 Example:
+    tfexposure-export-tflite --model=paper --precision=dynamic_int8
     tfexposure-export-tflite --run_dir=runs/first
     tfexposure-export-tflite --run_dir=runs/first --photos=photos \
         --precision=float32,float16,dynamic_int8,int8 --size=any,256
@@ -20,7 +21,9 @@ PRECISIONS = ("float32", "float16", "dynamic_int8", "int8", "int16x8")
 model_flags.define()
 flags.adopt_module_key_flags(model_flags)
 flags.DEFINE_string(
-    "output", None, "Folder to write to; by default exports in the run."
+    "output",
+    None,
+    "Folder to write to; by default exports in the run, or exports/<name>.",
 )
 flags.DEFINE_list(
     "precision",

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from absl import flags
 
+from tfexposure import pretrained
 from tfexposure.config import RunDir
 from tfexposure.errors import UserError
 
@@ -12,10 +13,11 @@ def define():
     """Defines the flags; call once, before they are parsed."""
     flags.DEFINE_string("run_dir", None, "Folder of the training run.")
     flags.DEFINE_string(
-        "natural_weights",
+        "model",
         None,
-        "A .weights.h5 file of the natural model, or shipped for the weights "
-        "of the package, in place of a run.",
+        "In place of a run, a model that comes with tfexposure "
+        f"({', '.join(pretrained.names())}), or a .weights.h5 file of the "
+        "natural model.",
     )
     flags.DEFINE_enum(
         "weights",
@@ -31,8 +33,8 @@ def define():
 def check():
     """Raises UserError unless the parsed flags name one model."""
     values = flags.FLAGS
-    if (values.run_dir is None) == (values.natural_weights is None):
-        raise UserError("give either --run_dir or --natural_weights")
+    if (values.run_dir is None) == (values.model is None):
+        raise UserError("give either --run_dir or --model")
 
 
 def load():
@@ -51,5 +53,6 @@ def load():
     if values.run_dir:
         loaded = runtime.load_run(values.run_dir, values.weights, values.step)
         return loaded, RunDir(values.run_dir).exports
-    loaded = runtime.load_natural(values.natural_weights)
-    return loaded, Path(values.natural_weights).parent
+    if values.model.endswith(".weights.h5"):
+        return runtime.load_natural(values.model), Path(values.model).parent
+    return runtime.load_shipped(values.model), Path("exports", values.model)

@@ -2,7 +2,10 @@
 
 import dataclasses
 import functools
+import json
 import pathlib
+import subprocess
+import sys
 import tempfile
 
 import keras
@@ -21,6 +24,7 @@ from tfexposure.layers import spectral_norms
 from tfexposure.paper.generator import UNetGenerator
 
 STEP = 7
+MODEL = "exposure"
 
 
 def make_generator(**options):
@@ -121,3 +125,21 @@ def _saved_model():
 def saved_model():
     """Folder of the run's SavedModel: tiles of 32, at most 300 x 300."""
     return _saved_model()
+
+
+def start_stand_in(base, folder, log):
+    """Serves a folder of versions without this package: process, ports."""
+    program = pathlib.Path(__file__).with_name("serving_stand_in.py")
+    process = subprocess.Popen(
+        [sys.executable, program, base, MODEL],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        cwd=folder,
+        text=True,
+    )
+    line = process.stdout.readline()
+    if not line:
+        log.seek(0)
+        pytest.fail(log.read()[-3000:])
+    return process, json.loads(line)

@@ -104,6 +104,19 @@ class Grpc(prediction_service_pb2_grpc.PredictionServiceServicer):
             context.abort(CODES[refusal.code], str(refusal))
 
 
+def value_of(entry):
+    if isinstance(entry, dict):
+        return base64.b64decode(entry["b64"])
+    return entry
+
+
+def type_of(servable, body, key):
+    signature = servable.signatures.get(body["signature_name"])
+    if signature is None:
+        raise Refusal(3, "Serving signature name not found")
+    return tf.as_dtype(signature.inputs[key].dtype).as_numpy_dtype
+
+
 def rest_handler(servable):
     """The row format of POST /v1/models/NAME[/versions/N]:predict."""
 
@@ -135,17 +148,23 @@ def rest_handler(servable):
             request.model_spec.signature_name = body["signature_name"]
             rows = body["instances"]
             for key in rows[0]:
-                values = [base64.b64decode(row[key]["b64"]) for row in rows]
+                values = [value_of(row[key]) for row in rows]
+                if not isinstance(values[0], bytes):
+                    # Python's floats have more bits than a signature's.
+                    values = np.array(values, type_of(servable, body, key))
                 request.inputs[key].CopyFrom(tf.make_tensor_proto(values))
             outputs = servable.predict(request).outputs
             predictions = []
             for index in range(len(rows)):
                 row = {}
                 for key, tensor in outputs.items():
+                    row[key] = tf.make_ndarray(tensor)[index]
                     # Only names that end so are told to be binary.
-                    assert key.endswith("_bytes"), key
-                    encoded = base64.b64encode(tensor.string_val[index])
-                    row[key] = {"b64": encoded.decode()}
+                    if key.endswith("_bytes"):
+                        encoded = base64.b64encode(row[key])
+                        row[key] = {"b64": encoded.decode()}
+                    else:
+                        row[key] = row[key].item()
                 # A single output stands for itself.
                 predictions.append(
                     next(iter(row.values())) if len(row) == 1 else row

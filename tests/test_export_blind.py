@@ -1,8 +1,7 @@
 """The blind model, which encodes the whole photo first, in both formats."""
 
 import json
-import sys
-import types
+import runpy
 
 import numpy as np
 import pytest
@@ -12,8 +11,9 @@ from serving_models import picture
 
 import tfexposure
 from tfexposure import runtime, serving
-from tfexposure.blind import BlindRestorer
+from tfexposure.blind import KNOTS, BlindRestorer
 from tfexposure.errors import UserError
+from tfexposure.imaging.gate import share_of_answer
 from tfexposure.runtime.lite import LiteModel
 
 pytestmark = pytest.mark.tf_only
@@ -33,44 +33,6 @@ def restorer():
         if not np.any(weight):
             weight.assign(random.normal(0, 0.05, weight.shape))
     return model
-
-
-@pytest.fixture(scope="module")
-def saved(restorer, tmp_path_factory):
-    base = tmp_path_factory.mktemp("natural")
-    return serving.export_saved_model(restorer, base, 1, tile=32)
-
-
-def test_clients_send_only_the_photo(saved, restorer):
-    call = tf.saved_model.load(str(saved)).signatures["serving_default"]
-    side = 32 + 2 * restorer.halo
-    for size in [(1, 1), (33, 50), (side + 40, side + 9)]:
-        image = picture(*size, count=2)
-        np.testing.assert_allclose(
-            call(image=tf.constant(image))["restored"],
-            restorer(image),
-            atol=1e-4,
-        )
-
-
-def test_tiles_come_with_the_photo_s_thumbnail(saved, restorer):
-    call = tf.saved_model.load(str(saved)).signatures["serving_tile"]
-    image = picture(90, 70)
-    thumbnail = restorer.thumbnail(image)
-    restored = call(
-        image=tf.constant(image[:, :40]), thumbnail=tf.constant(thumbnail)
-    )
-    np.testing.assert_allclose(
-        restored["restored"], restorer((image[:, :40], thumbnail)), atol=1e-4
-    )
-    # Which is not what the part would be by itself.
-    alone = np.asarray(restorer(image[:, :40]))
-    assert np.abs(alone - restored["restored"]).max() > 1e-3
-    manifest = json.loads(
-        (saved / "assets.extra" / "manifest.json").read_text()
-    )
-    assert manifest["thumbnail"] == 128
-    assert (manifest["halo"], manifest["stride"]) == (restorer.halo, 4)
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +76,46 @@ def test_a_file_of_any_size_tells_curve_and_field(restorer, any_size, tmp_path):
     assert np.abs(answer.astype(int) - pixels).max() > 10
 
 
+def test_a_file_of_any_size_tells_how_much_to_mix_in(restorer, any_size):
+    image = picture(61, 90)
+    thumbnail = np.asarray(restorer.thumbnail(image))
+    slopes = np.asarray(restorer.encode_photo(thumbnail)[0])
+    gate = litert.Interpreter(model_content=any_size).get_signature_runner(
+        "serving_share"
+    )
+    for clipped in (0.0, 0.02, 0.03, 0.5):
+        inputs = np.array([clipped], np.float32), thumbnail, slopes
+        answer = gate(**dict(zip(NAMES, inputs, strict=True)))["share"]
+        expected = share_of_answer(*inputs, KNOTS)
+        np.testing.assert_allclose(answer, expected, atol=1e-5)
+    assert expected > 0
+
+
+def test_the_reference_without_this_package_answers_alike(
+    restorer, any_size, tmp_path, repository
+):
+    manifest = runtime.make_manifest(runtime.KerasModel(restorer))
+    path = serving.write_tflite(tmp_path / "natural.tflite", any_size, manifest)
+    program = repository / "examples" / "correct_with_litert.py"
+    assert "import tfexposure" not in program.read_text()
+    reference = runpy.run_path(str(program))
+    # Mixed in in part; more than the network sees.
+    pixels = np.rint(picture(903, 1301)[0] * 200).astype("uint8")
+    pixels[100:130] = 255
+    answer = reference["correct"](path, pixels)
+    expected = tfexposure.correct(pixels, model=path)
+    assert np.abs(answer.astype(int) - expected).max() <= 1
+    forced = tfexposure.correct(pixels, model=path, force=True)
+    assert (
+        2
+        < np.abs(answer.astype(int) - pixels).max()
+        < (np.abs(forced.astype(int) - pixels).max())
+    )
+
+
+NAMES = "clipped", "thumbnail", "slopes"
+
+
 def test_weights_are_loaded_from_their_file(tmp_path):
     model = BlindRestorer()
     model.build()
@@ -127,11 +129,3 @@ def test_weights_are_loaded_from_their_file(tmp_path):
     path.write_text("nothing")
     with pytest.raises(UserError, match="best.weights.h5: does not hold"):
         runtime.load_natural(path)
-
-
-def test_the_weights_of_the_package_can_be_exported(restorer, monkeypatch):
-    shipped = types.ModuleType("tfexposure.pretrained")
-    shipped.load_pretrained = lambda: restorer
-    monkeypatch.setitem(sys.modules, "tfexposure.pretrained", shipped)
-    loaded = runtime.load_natural("shipped")
-    assert loaded.generator is restorer and loaded.weights == "shipped"

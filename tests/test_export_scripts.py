@@ -9,7 +9,10 @@ import pytest
 from PIL import Image
 from serving_models import STEP, picture, trained  # noqa: F401
 
+import tfexposure
 from tfexposure import cli
+from tfexposure.runtime import open_model
+from tfexposure.runtime.manifest import read_manifest
 
 pytestmark = pytest.mark.tf_only
 
@@ -65,6 +68,25 @@ def test_every_format_corrects_a_photo_alike(exports, tmp_path):
         assert np.abs(found[name] - found["run"]).max() <= 1
 
 
+def test_a_model_of_the_package_is_exported_by_its_name(repository, tmp_path):
+    """`natural`: tests/test_containers.py."""
+    done = program(
+        repository,
+        "export_saved_model.py",
+        model="paper_random",
+        output=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    pixels = np.round(picture(70, 93)[0] * 255).astype("uint8")
+    answers = [
+        tfexposure.correct(pixels, model=open_model(model), force=True)
+        for model in ("paper_random", tmp_path)
+    ]
+    assert np.abs(answers[0].astype(int) - answers[1]).max() <= 1
+    manifest = read_manifest(tmp_path / "1")
+    assert manifest["model"] == "paper_random" and manifest["step"] > 0
+
+
 def test_what_cannot_be_exported_is_an_error(repository, tmp_path):
     done = program(repository, "export_saved_model.py", run_dir=tmp_path)
     assert done.returncode == 1 and "not the folder of a run" in done.stderr
@@ -73,3 +95,5 @@ def test_what_cannot_be_exported_is_an_error(repository, tmp_path):
         repository, "export_tflite.py", run_dir=tmp_path, precision="int4"
     )
     assert done.returncode != 0 and "must be of float32" in done.stderr
+    done = program(repository, "export_tflite.py", model="papers")
+    assert done.returncode == 1 and "there is: natural, paper" in done.stderr

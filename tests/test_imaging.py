@@ -13,20 +13,26 @@ from hypothesis.extra import numpy as arrays
 from keras import ops
 
 from tfexposure.imaging import (
+    appearance,
     area_resize,
     clipping,
     exposure,
+    gate,
     luminance,
+    surround,
     thumbnail,
     tone_curve,
     transfer_curves,
 )
 
 FORMULAS = (
+    appearance,
     area_resize,
     clipping,
     exposure,
+    gate,
     luminance,
+    surround,
     thumbnail,
     tone_curve,
     transfer_curves,
@@ -230,6 +236,8 @@ def test_quantizing_undoes_dequantizing(levels):
 def test_luminance_is_a_weighted_mean(image):
     weights = np.array([0.27, 0.67, 0.06])
     check(luminance.luminance, image, image.astype("float64") @ weights)
+    weights = np.array([0.2126, 0.7152, 0.0722])
+    check(luminance.luma, image, image.astype("float64") @ weights)
 
 
 @quick
@@ -326,6 +334,72 @@ def test_whole_photos_become_thumbnails():
     np.testing.assert_allclose(ours, ops.convert_to_numpy(theirs), atol=1e-4)
 
 
+def of_tensors(formula, *inputs):
+    """A formula's answer from tensors, as NumPy's."""
+    answer = formula(*map(ops.convert_to_tensor, inputs))
+    return ops.convert_to_numpy(answer)
+
+
+@pytest.mark.parametrize(
+    ("level", "slope"), [(0.5, 0.8), (0.9, 0.5), (0.8, 0.669), (0.4, 0.95)]
+)
+def test_gate_asks_for_clipped_pixels_and_for_changes(level, slope):
+    """Two photos in one batch; the third channel group is not looked at."""
+    photos = np.full((2, 4, 4, 9), level, np.float32)
+    photos[..., 3:] = 0.2
+    slopes = np.full((2, len(KNOTS) - 1), slope, np.float32)
+    change = level * (1 - slope)
+    for clipped in ([0.0, 0.02], [0.03, 0.5]):
+        clipped = np.array(clipped, np.float32)
+        wanted = np.maximum(
+            np.interp(clipped, (0.015, 0.04), (0, 1)),
+            np.interp(change, (0.25, 0.28), (0, 1)),
+        )
+        expected = wanted * np.interp(change, (0.01, 0.03), (0, 1))
+        share = gate.share_of_answer(clipped, photos, slopes, KNOTS)
+        np.testing.assert_allclose(share, expected, atol=1e-4)
+        theirs = of_tensors(
+            lambda *inputs: gate.share_of_answer(*inputs, KNOTS),
+            *(clipped, photos, slopes),
+        )
+        np.testing.assert_allclose(theirs, share, atol=1e-5)
+
+
+def test_appearance_is_made_of_quantiles():
+    random = np.random.default_rng(3)
+    levels = np.sort(random.integers(0, 256, 1000))
+    luma = np.bincount(levels, minlength=256) / 1000
+    found = appearance.appearance(luma, 0.09)
+    expected = [1, levels.mean() / 255, 0.09, 0.3]
+    # The level at which that share of the pixels is reached.
+    ranks = [19, 99, 249, 499, 749, 899]
+    np.testing.assert_allclose(found, [*expected, *(levels[ranks] / 255)])
+    stops = appearance.stops_of_appearance(luma, 0.09)
+    theirs = of_tensors(appearance.stops_of_appearance, luma, 0.09)
+    # On JAX float64 may be 32 bits.
+    np.testing.assert_allclose(theirs, stops, rtol=1e-4)
+    assert appearance.stops_of_appearance(np.eye(256)[40], 0.0) == 0
+
+
+def test_surround_is_judged_alike_by_tensors():
+    random = np.random.default_rng(4)
+    answers = set()
+    for _ in range(60):
+        top, left = random.integers(0, 20, 2)
+        bottom, right = 100 - random.integers(0, 20, 2) * (
+            random.random() < 0.8
+        )
+        box = np.array([top, bottom, left, right], np.int32)
+        size, drawn = np.array([100, 100], np.int32), random.integers(1, 8000)
+        along = random.choice([0.5, 0.95, 1], 4, p=[0.1, 0.4, 0.5])
+        inputs = box, size, np.int32(drawn), along.astype(np.float32)
+        ours = surround.judge_surround(*inputs)
+        theirs = surround.judge_surround(*map(ops.convert_to_tensor, inputs))
+        assert ours == tuple(bool(answer) for answer in theirs)
+        answers.add(tuple(map(bool, ours)))
+    assert answers == {(False, False), (True, False), (False, True)}
+
+
 @pytest.mark.parametrize(
     "module", FORMULAS, ids=lambda module: module.__name__.split(".")[-1]
 )
@@ -360,6 +434,9 @@ GROUPS = (
     clipping.COUNT_RAMP,
     clipping.MEAN_RAMP,
     luminance.LUMINANCE_WEIGHTS,
+    luminance.LUMA_WEIGHTS,
+    gate.CLIPPED_SHARES,
+    gate.LARGE_CHANGES,
 )
 FOLDERS = ("tfexposure", "trainers", "export", "benchmarks", "examples")
 # `web/` is not looked at: a browser runs JavaScript, which has its own copies.

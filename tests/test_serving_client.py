@@ -5,13 +5,10 @@ is on PATH or named by TENSORFLOW_MODEL_SERVER.
 """
 
 import io
-import json
 import os
-import pathlib
 import shutil
 import socket
 import subprocess
-import sys
 import time
 
 import numpy as np
@@ -19,10 +16,12 @@ import pytest
 from conftest import HANG
 from PIL import Image
 from serving_models import (
+    MODEL,
     STEP,
     answer,
     picture,
     saved_model,  # noqa: F401
+    start_stand_in,
     trained,  # noqa: F401
 )
 
@@ -34,7 +33,6 @@ from tfexposure.runtime import server_clients as clients
 pytest.importorskip("tensorflow_serving", reason="tensorflow-serving-api")
 pytestmark = pytest.mark.tf_only
 
-MODEL = "exposure"
 REAL = os.environ.get("TENSORFLOW_MODEL_SERVER") or shutil.which(
     "tensorflow_model_server"
 )
@@ -45,29 +43,12 @@ def server(request, saved_model, tmp_path_factory):  # noqa: F811
     """dict with the ports `grpc` and `rest` of a running server."""
     folder = tmp_path_factory.mktemp("server")
     log = (folder / "log").open("w+")
-    start = _start_stand_in if request.param == "stand-in" else _start_real
+    start = start_stand_in if request.param == "stand-in" else _start_real
     process, ready = start(saved_model.parent, folder, log)
     yield ready
     process.stdin.close()
     process.terminate()
     process.wait(HANG)
-
-
-def _start_stand_in(base, folder, log):
-    program = pathlib.Path(__file__).with_name("serving_stand_in.py")
-    process = subprocess.Popen(
-        [sys.executable, program, base, MODEL],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        cwd=folder,
-        text=True,
-    )
-    line = process.stdout.readline()
-    if not line:
-        log.seek(0)
-        pytest.fail(log.read()[-3000:])
-    return process, json.loads(line)
 
 
 def _start_real(base, folder, log):

@@ -104,22 +104,61 @@ def test_pictures_come_back_in_their_own_size_and_format(signatures, generator):
         assert difference.mean() < (0.51 if is_png else 3)
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 @pytest.mark.parametrize("byte_order", ["<", ">"])
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_turned_jpeg_is_read_upright(orientation, byte_order):
+def test_a_turned_picture_is_read_upright(kind, byte_order):
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif.endian = byte_order
+        # Bytes that look like the tag, in either order.
+        exif[0x010E] = "\x01\x12\x00\x03\x00\x00\x00\x01\x00\x05"
+        exif[0x010F] = "\x12\x01\x03\x00\x01\x00\x00\x00\x05\x00"
+        exif[ORIENTATION] = orientation
+        turned = encode(bytes_of(24, 40), kind, exif=exif)
+        read = decode_in_graph(tf.constant(turned))
+        np.testing.assert_array_equal(read, seen(turned))
+
+
+def test_what_looks_like_exif_elsewhere_turns_nothing():
     exif = Image.Exif()
-    exif.endian = byte_order
-    exif[0x010E] = "a description before the tag"
-    exif[ORIENTATION] = orientation
-    turned = encode(bytes_of(24, 40), "JPEG", quality=90, exif=exif)
-    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(turned)))
-    read = decode_in_graph(tf.constant(turned))
-    np.testing.assert_array_equal(read, np.asarray(expected))
+    exif[ORIENTATION] = 6
+    block = exif.tobytes()
+    jpeg = encode(bytes_of(24, 40), "JPEG")
+    for marker in (b"\xfe", b"\xe2"):  # A comment, another program's part.
+        part = b"\xff" + marker + (len(block) + 2).to_bytes(2, "big") + block
+        contents = jpeg[:2] + part + jpeg[2:]
+        np.testing.assert_array_equal(
+            decode_in_graph(tf.constant(contents)), decode(jpeg)
+        )
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_without_its_end_marker_is_read(progressive):
+    jpeg = encode(bytes_of(50, 70), "JPEG", progressive=progressive)
+    for contents in (jpeg[:-2], jpeg[:-2] + b"\0" * 5, jpeg + b"more"):
+        np.testing.assert_array_equal(
+            decode_in_graph(tf.constant(contents)), decode(jpeg)
+        )
+
+
+def test_the_smallest_of_files_may_be_large_pictures():
+    """What is refused for its size must not be one that a coder can write."""
+    white = np.full((1000, 1000), 255, "uint8")
+    grey = encode(white, "JPEG", progressive=True, optimize=True)
+    black = io.BytesIO()
+    Image.fromarray(white > 300).save(black, "PNG", compress_level=9)
+    assert len(grey) < 7000 and len(black.getvalue()) < 300
+    for contents in (grey, black.getvalue()):
+        assert decode_in_graph(tf.constant(contents)).shape == (1000, 1000, 3)
 
 
 @tf.function
 def decode_in_graph(contents):
-    return image_codec.decode(contents, tf.constant(0), 10**6)
+    return image_codec.decode(contents, tf.constant(0), 10**8, 10**5)[0]
+
+
+def seen(contents):
+    return np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(contents))))
 
 
 def test_a_turned_jpeg_comes_back_upright_and_untagged(signatures):
@@ -131,16 +170,14 @@ def test_a_turned_jpeg_comes_back_upright_and_untagged(signatures):
     assert reply.size == (24, 40) and ORIENTATION not in reply.getexif()
 
 
-def test_gray_palette_alpha_and_16_bit_pngs_are_read(signatures):
+def test_palette_alpha_and_16_bit_pngs_are_read(signatures):
     pixels = bytes_of(12, 20)
-    gray = Image.fromarray(pixels).convert("L")
     images = {
-        "gray": (gray, np.asarray(gray)[..., None].repeat(3, 2)),
         "alpha": (Image.fromarray(pixels).convert("RGBA"), pixels),
         "palette": (Image.fromarray(pixels // 64 * 64).quantize(64), None),
         "deep": (
             Image.fromarray(pixels[..., 0].astype("uint16") * 257),
-            pixels[..., :1].repeat(3, 2),
+            pixels[..., 0],
         ),
     }
     for name, (image, seen) in images.items():
@@ -164,12 +201,15 @@ BAD = {
     "jpeg header": (JPEG[:10], "broken or cut off"),
     "half a png": (GOOD[: len(GOOD) // 2], "broken or cut off"),
     "png header": (GOOD[:8], "broken or cut off"),
-    "png checksum": (
-        GOOD[:40] + bytes([GOOD[40] ^ 255]) + GOOD[41:],
-        "broken or cut off",
+    "most of a jpeg": (JPEG[:-40], "broken or cut off"),
+    "large png": (
+        encode(np.zeros((301, 300, 3), "uint8"), "PNG"),
+        "more than 90000 pixels:] [301] [300]",
     ),
-    "large png": (encode(np.zeros((301, 300, 3), "uint8"), "PNG"), "90300"),
-    "large jpeg": (encode(np.zeros((301, 300, 3), "uint8"), "JPEG"), "90300"),
+    "large jpeg": (
+        encode(np.zeros((301, 300, 3), "uint8"), "JPEG"),
+        "more than 90000 pixels:] [301] [300]",
+    ),
     # A bomb: the header alone promises 2^31 - 1 squared pixels.
     "bomb": (
         GOOD[:16] + b"\x7f\xff\xff\xff" * 2 + GOOD[24:],
@@ -185,6 +225,23 @@ def test_a_bad_picture_is_named_by_its_place_and_reason(signatures, kind):
         signatures["serving_bytes"](image_bytes=tf.constant([GOOD, contents]))
     message = str(error.value)
     assert "[image_bytes: element] [1]" in message and reason in message
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_a_header_that_claims_more_than_its_file_holds_is_refused(kind):
+    contents = bytearray(encode(bytes_of(60, 60), kind))
+    at = contents.find(b"\xff\xc0") + 5 if kind == "JPEG" else 16
+    size = 2 if kind == "JPEG" else 4
+    contents[at : at + 2 * size] = (9000).to_bytes(size, "big") * 2
+    assert len(contents) < 12_000
+    with pytest.raises(tf.errors.InvalidArgumentError, match="is broken"):
+        decode_in_graph(tf.constant(bytes(contents)))
+
+
+def test_what_the_decoder_alone_finds_is_refused_too(signatures):
+    broken = GOOD[:60] + bytes([GOOD[60] ^ 255]) + GOOD[61:]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Invalid PNG"):
+        signatures["serving_bytes"](image_bytes=tf.constant([broken]))
 
 
 def test_an_empty_batch_of_pictures_is_refused(signatures):

@@ -6,7 +6,7 @@ Pixels that are covered in part count by their share, as in
 
 import numpy as np
 
-from tfexposure.imaging.namespace import namespace_of
+from tfexposure.imaging.namespace import as_array, namespace_of
 
 
 def area_resize(images, size):
@@ -30,7 +30,7 @@ def area_resize(images, size):
         # Strides spelt out: Keras 3.15 on JAX derails on the default.
         return xp.average_pool(images, block, block)
     height, width = xp.shape(images)[1:3]
-    rows, columns = (_shares(side, size, xp) for side in (height, width))
+    rows, columns = (area_shares(side, size) for side in (height, width))
     images = xp.einsum("sh,nhwc->nswc", rows, images)
     images = xp.einsum("tw,nswc->nstc", columns, images)
     return xp.reshape(images, (-1, size, size, channels))
@@ -66,9 +66,18 @@ def halve(images):
     return (upper + lower) * 0.25
 
 
-def _shares(length, size, xp):
-    """Share of each pixel in each output pixel, (size, length)."""
-    step = xp.cast(length, "float32") / size
+def area_shares(length, size):
+    """Share of each pixel in each output pixel.
+
+    Args:
+        length: pixels along an axis, int or tensor.
+        size: int, output pixels.
+
+    Returns:
+        float32 (size, length), of the kind of `length`; every row adds up to 1.
+    """
+    xp = namespace_of(length)
+    step = as_array(length, xp, "float32") / size
     edges = xp.expand_dims(xp.arange(size, dtype="float32"), 1) * step
     pixels = xp.expand_dims(xp.arange(length, dtype="float32"), 0)
     shared = xp.minimum(edges + step, pixels + 1) - xp.maximum(edges, pixels)

@@ -6,6 +6,8 @@ import functools
 import numpy as np
 
 from tfexposure.errors import UsageError, UserError
+from tfexposure.imaging.gate import share_of_answer
+from tfexposure.imaging.luminance import luma
 from tfexposure.photo import inspection
 from tfexposure.photo.io import colour
 from tfexposure.photo.io.pixel_buffer import STRIP_ROWS, PixelBuffer
@@ -15,15 +17,6 @@ from tfexposure.runtime import coefficient_grid, thumbnails, tiling
 # box means of radius `_SOFTEN` make a slope of that width around them.
 _GROW, _SOFTEN = 12, 6
 FEATHER = _GROW + 2 * _SOFTEN
-# A photo is corrected from the first share of clipped pixels on, in full from
-# the second: nothing tells an overexposed photo from a bright one as well,
-# neither its histogram nor the network (docs/results/natural.md: `natural`
-# beside `natural-forced`).
-CLIPPED = (0.015, 0.04)
-# So is one without that the network's curve would change so much on average ...
-LARGE_CHANGES = (0.25, 0.28)
-# ... and none that it would hardly change.
-SMALL_CHANGES = (0.01, 0.03)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,8 +152,13 @@ def _choose_answer(work, model, before):
     Returns:
         What corrects it, a function of the progress; or `None`.
     """
-    settings, thumbnail = work.settings, work.thumbnail(model)
-    spec = model.grid_spec
+    settings = work.settings
+    if model.judges:
+        answer = model.correct(
+            work.image(), settings.ev, settings.stops, settings.force
+        )
+        return answer if answer is None else work.takes(answer)
+    thumbnail, spec = work.thumbnail(model), model.grid_spec
     if spec:
         slopes, embedding = model.encode_photo(thumbnail)
         _check_finite(slopes)
@@ -171,14 +169,15 @@ def _choose_answer(work, model, before):
         curve = coefficient_grid.Curve(spec.knots, slopes)
         share = 1.0
         if not settings.force and settings.stops is None:
-            change = curve.change(thumbnail[..., :3])
-            share = _share_of_answer(before.clipped, change)
+            share = float(
+                share_of_answer(before.clipped, thumbnail, slopes, spec.knots)
+            )
         if share > 0:
             factor, small = work.reduced()
             found = model.affine_coefficients(small, slopes, embedding)
             _check_finite(found)
             grid = coefficient_grid.CoefficientGrid(curve, spec, found, factor)
-            return functools.partial(work.apply_grid, grid, share)
+            return functools.partial(work.apply, grid.apply, share)
     elif settings.stops is not None:
         raise UserError(
             "the model cannot be told the stops; the shipped one can"
@@ -186,15 +185,6 @@ def _choose_answer(work, model, before):
     elif settings.force or before.verdict != inspection.WELL_EXPOSED:
         return functools.partial(work.restore_tiles, model, thumbnail)
     return None
-
-
-def _share_of_answer(clipped, change):
-    """How much of the network's answer is mixed in, from 0 to 1."""
-    wanted = max(
-        np.interp(clipped, CLIPPED, (0, 1)),
-        np.interp(change, LARGE_CHANGES, (0, 1)),
-    )
-    return wanted * np.interp(change, SMALL_CHANGES, (0, 1))
 
 
 def _no_mask(shape):
@@ -228,18 +218,36 @@ class _Work:
 
     def reduced(self):
         """The photo at reduced size, and the factor."""
-        height, width, _ = self.source.shape
-        factor = coefficient_grid.reduction(height, width)
+        factor = coefficient_grid.reduction(*self.source.shape[:2])
         rows = STRIP_ROWS // factor * factor or factor
         strips = self._srgb_strips(rows)
-        return factor, coefficient_grid.shrink(strips, height, width, factor)
+        parts = [coefficient_grid.block_means(s, factor) for _, s in strips]
+        return factor, np.concatenate(parts)
 
-    def apply_grid(self, grid, share, progress):
-        """Applies a share of what a grid answers, strip by strip."""
+    def image(self):
+        """The whole photo as float32 (H, W, 3), sRGB-encoded in [0, 1]."""
+        return np.concatenate([strip for _, strip in self._srgb_strips()])
+
+    def takes(self, answer):
+        """Makes what takes an answer for the whole photo, `ev` included."""
+        self.settings = dataclasses.replace(self.settings, ev=0.0)
+        return functools.partial(
+            self.apply, lambda top, rows: answer[top : top + len(rows)], 1.0
+        )
+
+    def apply(self, restore, share, progress):
+        """Mixes in a share of an answer, strip by strip.
+
+        Args:
+            restore: function of a strip's first row and its float32 (n, W, 3)
+                in [0, 1], to the answer alike.
+            share: from 0 to 1.
+            progress: called with the share done, or `None`.
+        """
         for top, strip in self.source.strips():
             out, bottom = strip.copy(), top + len(strip)
             alpha = self._alpha(top, bottom) * share
-            answer = self._answer(strip, functools.partial(grid.apply, top))
+            answer = self._answer(strip, functools.partial(restore, top))
             self._blend(out, answer, alpha)
             self._write(top, out, alpha)
             if progress:
@@ -313,7 +321,7 @@ class _Work:
     def _from_srgb(self, srgb):
         """The inverse, but for alpha: float32 (h, w, 1 or 3)."""
         if self.colours == 1:
-            srgb = colour.luma_of(srgb)[..., None]
+            srgb = luma(srgb)[..., None]
         return self.space.from_srgb(srgb)
 
     def _hidden(self, pixels):

@@ -4,13 +4,11 @@ import dataclasses
 
 import numpy as np
 
+from tfexposure.imaging.appearance import CLIPPED_LEVEL, stops_of_appearance
+from tfexposure.imaging.luminance import luma
 from tfexposure.photo import surround
-from tfexposure.photo.io import colour
 
-# A channel from here on is called clipped: JPEG ripples keep white regions
-# from being 255 throughout.
-_CLIPPED_LEVEL = 250
-CLIPPED = _CLIPPED_LEVEL / 255
+CLIPPED = CLIPPED_LEVEL / 255
 
 WELL_EXPOSED = "well exposed"
 GAIN = "recoverable by gain"
@@ -21,11 +19,6 @@ ON_WHITE = "a page or cut-out on white"
 MIN_STOPS = 0.5
 # From this share of clipped pixels on a gain alone leaves white holes.
 MIN_CLIPPED = 0.01
-
-_QUANTILES = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9)
-_WEIGHTS = np.array(
-    [-0.187, -4.472, -0.587, 2.747, 0.350, 0.574, 0.713, 1.192, 0.850, 0.973]
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +75,7 @@ def inspect_pixels(rows, colours, space):
         an `Inspection`.
     """
     histogram = np.zeros((colours, 256), np.int64)
-    luma = np.zeros(256, np.int64)
+    shades = np.zeros(256, np.int64)
     clipped_any = count = 0
     for _, strip in rows.strips():
         pixels = strip[..., :colours]
@@ -95,13 +88,14 @@ def inspect_pixels(rows, colours, space):
             plane = levels[..., channel]
             histogram[channel] += np.bincount(plane.ravel(), minlength=256)
             brightest = np.maximum(brightest, plane)
-        clipped_any += np.count_nonzero(brightest >= _CLIPPED_LEVEL)
+        clipped_any += np.count_nonzero(brightest >= CLIPPED_LEVEL)
         count += brightest.size
-        luma += luma_histogram(pixels, rows.maximum, space)
-    clipped_each = histogram[:, _CLIPPED_LEVEL:].sum(1)
+        shades += luma_histogram(pixels, rows.maximum, space)
+    clipped_each = histogram[:, CLIPPED_LEVEL:].sum(1)
     stops = 0.0  # Of a picture of which nothing is seen.
     if count:
-        stops = stops_of_look(luma / max(luma.sum(), 1), clipped_any / count)
+        seen = shades / max(shades.sum(), 1)
+        stops = float(stops_of_appearance(seen, clipped_any / count))
     count = max(count, 1)
     return Inspection(
         clipped=clipped_any / count,
@@ -125,7 +119,7 @@ def luma_histogram(pixels, maximum, space):
     values = pixels[::2].astype(np.float32) / maximum
     values = np.clip(space.to_srgb(values), 0, 1)
     if values.shape[-1] == 3:
-        values = colour.luma_of(values)
+        values = luma(values)
     levels = np.rint(values * 255).astype(np.int64)
     return np.bincount(levels.ravel(), minlength=256)
 
@@ -134,37 +128,3 @@ def _verdict(stops, clipped):
     if stops < MIN_STOPS:
         return WELL_EXPOSED
     return INVENTION if clipped >= MIN_CLIPPED else GAIN
-
-
-def look_features(luma, clipped):
-    """What the estimate looks at.
-
-    Args:
-        luma: shares of the 256 levels of luma, sRGB-encoded, adding up to 1.
-        clipped: share of pixels with a clipped channel.
-
-    Returns:
-        float (10,): 1, mean luma, clipped share and its root, six quantiles.
-    """
-    mean = float(luma @ np.arange(256)) / 255
-    quantiles = np.searchsorted(np.cumsum(luma), _QUANTILES) / 255
-    return np.array([1.0, mean, clipped, clipped**0.5, *quantiles])
-
-
-def stops_of_look(luma, clipped):
-    """Guesses the overexposure of a photo from its look alone.
-
-    A linear fit over simulated overexposures (eq. 10) of photos of which at
-    most 6 % are clipped: `benchmarks/exposure_estimate.py` makes it. A photo
-    of snow looks like an overexposed one, so this is a guess;
-    docs/correct.md says how good. The rows of an evaluation that undo a gain
-    have an estimate of their own (`baselines.tau_of_clipped_share`).
-
-    Args:
-        luma: as in `look_features`.
-        clipped: as in `look_features`.
-
-    Returns:
-        stops >= 0.
-    """
-    return max(0.0, float(look_features(luma, clipped) @ _WEIGHTS))

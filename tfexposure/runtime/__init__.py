@@ -13,6 +13,7 @@ __all__, __getattr__, __dir__ = public_names(
         "fold": "tfexposure.runtime.folding",
         "load_generator": "tfexposure.runtime.runs",
         "load_natural": "tfexposure.runtime.runs",
+        "load_shipped": "tfexposure.runtime.runs",
         "load_run": "tfexposure.runtime.runs",
         "make_manifest": "tfexposure.runtime.manifest",
         "open_model": "tfexposure.runtime.opening",

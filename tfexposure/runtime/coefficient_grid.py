@@ -13,11 +13,11 @@ the same time for every large photo, and strips join exactly.
 """
 
 import dataclasses
-import math
 
 import numpy as np
 
 from tfexposure.imaging.clipping import clip_mask, white_mask
+from tfexposure.imaging.namespace import as_array, namespace_of
 from tfexposure.imaging.tone_curve import tone_curve
 from tfexposure.imaging.transfer_curves import GAMMA_2_2
 
@@ -30,38 +30,41 @@ _LEVELS = 65535
 def slopes_of_stops(stops, pieces):
     """The curve that undoes an overexposure by eq. (10), a straight line."""
     gain = GAMMA_2_2.from_linear(2.0**-stops)
-    return np.full(pieces, gain, np.float32)
+    xp = namespace_of(stops)
+    return xp.full((pieces,), as_array(gain, xp, "float32"))
 
 
 def reduction(height, width):
     """The whole factor by which sides shrink to `MAX_PIXELS` or fewer."""
-    return max(1, math.ceil(math.sqrt(height * width / MAX_PIXELS)))
+    xp = namespace_of(height, width)
+    area = as_array(height, xp, "float64") * as_array(width, xp, "float64")
+    factor = xp.maximum(xp.ceil(xp.sqrt(area / MAX_PIXELS)), 1)
+    return as_array(factor, xp, "int32")
 
 
-def shrink(strips, height, width, factor):
+def block_means(image, factor):
     """Averages squares of pixels, those cut by the border over what is there.
 
     Args:
-        strips: yields (top, float32 (n, W, C)), top a multiple of `factor`.
-        height: rows of the picture.
-        width: its columns.
-        factor: side of the squares.
+        image: float32 (H, W, C), NumPy array or tensor.
+        factor: side of the squares, an int or int32 tensor.
 
     Returns:
         float32 (ceil(H / factor), ceil(W / factor), C).
     """
-    if factor == 1:
-        return np.concatenate([strip for _, strip in strips])
-    columns = np.arange(0, width, factor)
-    counts = np.diff(np.append(columns, width)).astype(np.float32)
-    parts = []
-    for _, strip in strips:
-        rows = np.arange(0, len(strip), factor)
-        lines = np.diff(np.append(rows, len(strip))).astype(np.float32)
-        sums = np.add.reduceat(strip, rows, axis=0)
-        sums = np.add.reduceat(sums, columns, axis=1)
-        parts.append(sums / (lines[:, None, None] * counts[:, None]))
-    return np.concatenate(parts).astype(np.float32)
+    xp = namespace_of(image, factor)
+    height, width = xp.shape(image)[:2]
+    rows, columns = -(-height // factor), -(-width // factor)
+    missing = (rows * factor - height, columns * factor - width)
+    image = xp.pad(image, ((0, missing[0]), (0, missing[1]), (0, 0)))
+    sums = xp.sum(xp.reshape(image, (rows, factor, -1)), axis=1)
+    sums = xp.reshape(sums, (rows, columns, factor, image.shape[-1]))
+    lines, counts = (
+        xp.clip(length - xp.arange(count) * factor, 0, factor)
+        for length, count in ((height, rows), (width, columns))
+    )
+    areas = _as_float(lines[:, None] * counts)
+    return xp.sum(sums, axis=2) / areas[..., None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,25 +88,24 @@ class Curve:
 
     Args:
         knots: ends of the pieces, from 0 to 1.
-        slopes: float (len(knots) - 1,).
+        slopes: float (len(knots) - 1,), NumPy array or tensor.
     """
 
     def __init__(self, knots, slopes):
-        levels = np.arange(_LEVELS + 1) / _LEVELS
-        self._table = tone_curve(levels, slopes, knots).astype(np.float32)
+        xp = namespace_of(slopes)
+        levels = xp.arange(_LEVELS + 1, dtype="float32") / _LEVELS
+        self._table = tone_curve(levels[:, None], slopes, knots)[:, 0]
 
     def __call__(self, image):
         """Applies it to floats in [0, 1] of any shape."""
-        index = (image * np.float32(_LEVELS) + np.float32(0.5)).astype("uint16")
-        return self._table[index]
-
-    def change(self, image):
-        """Mean change of an image, in [0, 1]."""
-        return float(np.abs(self(image) - image).mean())
+        return _take(self._table, _as_index(image * _LEVELS + 0.5))
 
 
 class CoefficientGrid:
     """A curve and affine coefficients, to be applied at full size.
+
+    All of NumPy, or all of tensors: the command line and the graph of an
+    export run this code.
 
     Args:
         curve: `Curve`.
@@ -115,6 +117,7 @@ class CoefficientGrid:
 
     def __init__(self, curve, spec, coefficients, factor):
         self._curve, self._spec = curve, spec
+        self._xp = namespace_of(coefficients)
         # Those of clipped values are wanted at some pixels, lifts at all.
         self._affine, self._lift = coefficients[..., :12], coefficients[..., 12]
         self._step = 2 * factor  # Pixels between the grid's values.
@@ -129,45 +132,85 @@ class CoefficientGrid:
         Returns:
             float32 (n, W, 3) in [0, 1].
         """
-        restored = self._curve(image)
-        spec = self._spec
-        mask = clip_mask(image, spec.clip)
-        rows, columns = np.nonzero(mask.any(axis=-1))
-        if len(rows):
-            toned = restored[rows, columns]
-            part = self._affine_at(top, image.shape[:2], rows, columns)
-            mixed = part[..., 3]
-            for channel in range(3):
-                mixed = mixed + part[..., channel] * toned[:, None, channel]
-            restored[rows, columns] = toned + mask[rows, columns] * mixed
-        near_white = white_mask(image, (spec.lift, spec.clip[1]))
-        near_white *= self._lift_of(top, image.shape[:2])[..., None]
-        restored += near_white
-        return np.clip(restored, 0, 1, out=restored)
+        xp, size = self._xp, self._xp.shape(image)
+        rows = self._place(top, size[0], 0)
+        columns = self._place(0, size[1], 1)
+        white = white_mask(image, (self._spec.lift, self._spec.clip[1]))
+        white = white * self._lift_of(rows, columns)[..., None]
+        pixels = xp.reshape(image, (-1, 3))
+        toned = self._curve(pixels)
+        clipped = xp.max(pixels, axis=-1) > self._spec.clip[0]
+        index = xp.nonzero(clipped)[0]
+        change = self._change_at(
+            index, rows, columns, _take(pixels, index), _take(toned, index)
+        )
+        restored = xp.reshape(_add_at(toned, index, change), size)
+        return xp.clip(restored + white, 0.0, 1.0)
 
-    def _affine_at(self, top, size, rows, columns):
+    def _change_at(self, index, rows, columns, image, toned):
+        """Adds up what the coefficients do to some pixels (P, 3)."""
+        width = self._xp.shape(columns[2])[0]
+        matrix = self._affine_at(index // width, index % width, rows, columns)
+        mixed = matrix[..., 3]
+        for channel in range(3):
+            mixed = mixed + matrix[..., channel] * toned[:, None, channel]
+        return clip_mask(image, self._spec.clip) * mixed
+
+    def _affine_at(self, row, column, rows, columns):
         """Coefficients at some pixels, linear between its values: (P, 3, 4)."""
-        above, below, share = self._place(top + np.arange(size[0]), 0)
-        rows_at = self._affine[above] * (1 - share)[:, None, None]
-        rows_at += self._affine[below] * share[:, None, None]
-        left, right, share = self._place(np.arange(size[1]), 1)
-        left, right, share = left[columns], right[columns], share[columns]
-        part = rows_at[rows, left]
-        part += (rows_at[rows, right] - part) * share[:, None]
-        return part.reshape(-1, 3, 4)
+        above, below, share = rows
+        lines = _take(self._affine, above) * (1 - share)[:, None, None]
+        lines = lines + _take(self._affine, below) * share[:, None, None]
+        width = self._xp.shape(lines)[1]
+        lines = self._xp.reshape(lines, (-1, 12))
+        left, right, share = (_take(values, column) for values in columns)
+        part = _take(lines, row * width + left)
+        after = _take(lines, row * width + right)
+        part = part + (after - part) * share[:, None]
+        return self._xp.reshape(part, (-1, 3, 4))
 
-    def _lift_of(self, top, size):
+    def _lift_of(self, rows, columns):
         """The lift of all pixels of some rows, (n, W)."""
-        above, below, share = self._place(top + np.arange(size[0]), 0)
-        lift = self._lift[above] * (1 - share)[:, None]
-        lift += self._lift[below] * share[:, None]
-        left, right, share = self._place(np.arange(size[1]), 1)
-        return lift[:, left] * (1 - share) + lift[:, right] * share
+        above, below, share = rows
+        lift = _take(self._lift, above) * (1 - share)[:, None]
+        lift = lift + _take(self._lift, below) * share[:, None]
+        left, right, share = columns
+        left, right = _take(lift, left, 1), _take(lift, right, 1)
+        return left * (1 - share) + right * share
 
-    def _place(self, pixels, axis):
+    def _place(self, first, count, axis):
         """Neighbours of pixels in the grid, and the second one's share."""
-        place = (pixels + np.float32(0.5)) / np.float32(self._step) - 0.5
-        last = self._affine.shape[axis] - 1
-        place = np.clip(place, 0, last).astype(np.float32)
-        first = place.astype(np.intp)
-        return first, np.minimum(first + 1, last), place - first
+        xp, last = self._xp, self._xp.shape(self._lift)[axis] - 1
+        pixels = _as_float(first + xp.arange(count))
+        place = (pixels + 0.5) / _as_float(self._step) - 0.5
+        place = xp.clip(place, 0.0, _as_float(last))
+        before = _as_index(place)
+        return before, xp.minimum(before + 1, last), place - _as_float(before)
+
+
+def _take(values, index, axis=0):
+    """Takes places along an axis; all of them are inside."""
+    if isinstance(values, np.ndarray):
+        return values.take(index, axis)
+    import tensorflow as tf  # `keras.ops.take` looks for places below 0, too.
+
+    return tf.gather(values, index, axis=axis)
+
+
+def _add_at(values, index, change):
+    """Adds to some places along the first axis; NumPy's array is changed."""
+    if isinstance(values, np.ndarray):
+        values[index] += change
+        return values
+    import tensorflow as tf
+
+    return tf.tensor_scatter_nd_add(values, index[:, None], change)
+
+
+def _as_index(values):
+    """Cuts off what is behind the point of values that are not below 0."""
+    return as_array(values, namespace_of(values), "int32")
+
+
+def _as_float(values):
+    return as_array(values, namespace_of(values), "float32")

@@ -29,8 +29,6 @@ class Graph:
             if they depend on all of the photo, so that tiles do not join.
         thumbnail_shape: (T, T, channels) of the small copy of the whole photo
             that the network takes first, or None.
-        make_thumbnail: function of whole photos, float32 (N, H, W, 3) in
-            [0, 1], to their thumbnails.
         encode_photo: function of thumbnails to what `restore` needs: slopes
             (N, pieces) of the tone curve, and embedding (N, n).
         affine_coefficients: function like `restore`, of a photo at reduced
@@ -44,7 +42,6 @@ class Graph:
     stride: int
     halo: int | None
     thumbnail_shape: tuple | None = None
-    make_thumbnail: Callable | None = None
     encode_photo: Callable | None = None
     affine_coefficients: Callable | None = None
     grid_spec: GridSpec | None = None
@@ -110,7 +107,6 @@ def _blind(restorer):
         stride=restorer.multiple,
         halo=restorer.halo,
         thumbnail_shape=(THUMBNAIL_SIZE, THUMBNAIL_SIZE, THUMBNAIL_CHANNELS),
-        make_thumbnail=restorer.thumbnail,
         encode_photo=restorer.encode_photo,
         affine_coefficients=restorer.affine_coefficients,
         grid_spec=GridSpec(tuple(KNOTS), tuple(restorer.clip), restorer.lift),

@@ -13,7 +13,7 @@ def restore_whole(model, image, tile):
     window.
 
     Args:
-        model: `KerasModel`.
+        model: `KerasModel` of a network that takes no thumbnail.
         image: (N, H, W, 3), float32 in [0, 1] or uint8; sizes are dynamic.
         tile: int, side of a tile in pixels; photos that are no larger than
             one window are one tile, and so are all where tiles do not join.
@@ -21,12 +21,9 @@ def restore_whole(model, image, tile):
     Returns:
         (N, H, W, 3) of the type of `image`; 8-bit values are rounded.
     """
-    graph, known = model.graph, ()
-    if model.thumbnail:
-        known = graph.encode_photo(graph.make_thumbnail(_real(image)))
 
     def restore(window):
-        restored = graph.restore(_real(window), *known)
+        restored = model.graph.restore(_real(window))
         if window.dtype == tf.uint8:
             restored = tf.cast(tf.round(restored * 255.0), tf.uint8)
         return restored

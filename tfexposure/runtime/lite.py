@@ -13,6 +13,8 @@ from tfexposure.runtime.model import Model
 from tfexposure.runtime.quantization import dequantize, quantize
 from tfexposure.runtime.signatures import (
     DEFAULT,
+    FIELD,
+    LOOK,
     check_default,
     check_names,
     first_line,
@@ -65,7 +67,7 @@ class LiteModel(Model):
         if shape[1] > 0 and shape[2] > 0:
             self.fixed_size = (int(shape[1]), int(shape[2]))
         take_manifest(self, manifest, origin)
-        if "serving_field" in signatures:
+        if FIELD in signatures:
             self.grid_spec = grid_spec_of(manifest, origin)
         if "thumbnail" in self.inputs:
             shape = self.inputs["thumbnail"]["shape_signature"]
@@ -82,14 +84,13 @@ class LiteModel(Model):
         return dequantize(restored, self.outputs["restored"])[0]
 
     def encode_photo(self, thumbnail):
-        # Signatures of files are public: the names are those of the first.
-        answer = self._run("serving_look", {"thumbnail": thumbnail[None]})
+        answer = self._run(LOOK, {"thumbnail": thumbnail[None]})
         return answer["slopes"][0], answer["code"][0]
 
     def affine_coefficients(self, image, slopes, embedding):
         inputs = {"image": image, "slopes": slopes, "code": embedding}
         inputs = {name: value[None] for name, value in inputs.items()}
-        return self._run("serving_field", inputs)["field"][0]
+        return self._run(FIELD, inputs)["field"][0]
 
     def share(self, calls):
         # One thread each is faster than all threads for each in turn.

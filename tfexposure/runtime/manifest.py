@@ -25,7 +25,8 @@ def make_manifest(model, run=None, **more) -> dict:
         **more: further entries, such as the signatures.
 
     Returns:
-        dict of plain values: `config`, `step` and `weights` of the run (None
+        dict of plain values: `model`, the name of one that comes with
+        tfexposure; `config`, `step` and `weights` of the run (None
         without one), `versions`, `commit` (None if unknown), `halo` and
         `stride` in pixels, `exact_tiles` (False if tiles only nearly join;
         `halo` is then 0), `thumbnail` (side in pixels, or None), `guide` and
@@ -36,6 +37,7 @@ def make_manifest(model, run=None, **more) -> dict:
 
     return {
         "made_by": "tfexposure",
+        "model": run.name if run else None,
         "config": run.config if run else None,
         "step": run.step if run else None,
         "weights": run.weights if run else None,

@@ -37,6 +37,14 @@ class Model:
     grid_spec: GridSpec | None = None
 
     @property
+    def judges(self):
+        """Whether the model decides by itself what it leaves alone.
+
+        `correct` can then be called.
+        """
+        return False
+
+    @property
     def thumbnail_shape(self):
         """(T, T, channels) of the thumbnail, or `None`."""
         if not self.thumbnail:
@@ -65,6 +73,21 @@ class Model:
             return None
         height, width = image.shape[:2]
         return make_thumbnail([(0, image)], height, width, self)
+
+    def correct(self, image, ev=0.0, stops=None, force=False):
+        """Corrects a whole photo, or leaves it alone.
+
+        Args:
+            image: float32 (H, W, 3) in [0, 1].
+            ev: stops of light added to the answer.
+            stops: how far the photo is overexposed; `None` lets the model
+                judge.
+            force: whether to correct what would be left alone, too.
+
+        Returns:
+            float32 (H, W, 3) in [0, 1]; `None` if it is left alone.
+        """
+        raise NotImplementedError
 
     def share(self, calls):
         """Tells the model that so many calls will come at the same time."""

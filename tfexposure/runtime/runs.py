@@ -5,6 +5,7 @@ from pathlib import Path
 
 import keras
 
+from tfexposure import pretrained
 from tfexposure.blind import BlindRestorer
 from tfexposure.config import RunDir
 from tfexposure.errors import UserError
@@ -12,7 +13,6 @@ from tfexposure.paper.generator import UNetGenerator
 from tfexposure.weights import read_weights
 
 WEIGHTS = ("averaged", "live")
-SHIPPED = "shipped"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,12 +25,22 @@ class LoadedRun:
         step: int, training steps done when the weights were written, or None
             if that is not known.
         weights: which were taken: `"averaged"`, `"live"`, or a file's name.
+        name: of a model that comes with tfexposure, or None; exported files
+            are called after it.
     """
 
     generator: keras.Model
     config: dict
     step: int | None
     weights: str
+    name: str | None = None
+
+    @property
+    def stem(self):
+        """What exported files are called: the name, else the step."""
+        if self.name:
+            return self.name
+        return "generator" + ("" if self.step is None else f"-{self.step}")
 
 
 def load_generator(
@@ -94,18 +104,11 @@ def load_natural(path) -> LoadedRun:
     """Rebuilds a `BlindRestorer` from its weights.
 
     Args:
-        path: a `.weights.h5` file, or `"shipped"` for the weights that come
-            with the package.
+        path: a `.weights.h5` file.
 
     Raises:
         UserError: if the file does not hold its weights.
     """
-    if path == SHIPPED:
-        from tfexposure.pretrained import load_pretrained
-
-        generator = load_pretrained()
-        config = {"natural": generator.get_config()}
-        return LoadedRun(generator, config, None, SHIPPED)
     path = Path(path)
     generator = BlindRestorer()
     generator.build()
@@ -118,6 +121,25 @@ def load_natural(path) -> LoadedRun:
         ) from error
     config = {"natural": generator.get_config()}
     return LoadedRun(generator, config, None, path.name)
+
+
+def load_shipped(name) -> LoadedRun:
+    """Rebuilds a model that comes with the package.
+
+    Args:
+        name: one of `pretrained.names()`.
+
+    Raises:
+        UserError: if there is no such model, or its file is damaged.
+    """
+    about = pretrained.manifest(name)
+    return LoadedRun(
+        pretrained.load_pretrained(name),
+        about["settings"],
+        about["step"],
+        about["weights"],
+        name,
+    )
 
 
 def _find_step(folder, step):

@@ -4,10 +4,17 @@ import os
 
 from tfexposure.errors import UserError
 from tfexposure.quiet import import_tensorflow
-from tfexposure.runtime.manifest import read_manifest, take_manifest
+from tfexposure.runtime.coefficient_grid import CoefficientGrid, Curve
+from tfexposure.runtime.manifest import (
+    grid_spec_of,
+    read_manifest,
+    take_manifest,
+)
 from tfexposure.runtime.model import Model
 from tfexposure.runtime.signatures import (
     DEFAULT,
+    FIELD,
+    LOOK,
     check_default,
     check_names,
     first_line,
@@ -18,8 +25,11 @@ from tfexposure.runtime.signatures import (
 class SavedModel(Model):
     """Runs a SavedModel.
 
-    `serving_tile` where there is one: in such a model `serving_default` takes
-    its window for a whole photo. `serving_default` otherwise.
+    The network alone, so that `correct` works at full size by itself: by
+    `serving_look` and `serving_field` where they are, which encode a photo and
+    answer its coefficients. Else window by window: by `serving_tile` in files
+    of earlier versions, whose `serving_default` takes its window for a whole
+    photo, and by `serving_default` otherwise.
 
     Args:
         folder: with `saved_model.pb`.
@@ -46,13 +56,39 @@ class SavedModel(Model):
         shape = inputs["image"].shape
         if shape[1] is not None and shape[2] is not None:
             self.fixed_size = (shape[1], shape[2])
-        take_manifest(self, read_manifest(folder), folder)
+        manifest = read_manifest(folder)
+        take_manifest(self, manifest, folder)
+        if FIELD in signatures:
+            self.grid_spec = grid_spec_of(manifest, folder)
+            shape = signatures[LOOK].structured_input_signature[1]["thumbnail"]
+            take_thumbnail(self, shape.shape, folder)
         self._takes_thumbnail = "thumbnail" in inputs
         if self._takes_thumbnail:
             take_thumbnail(self, inputs["thumbnail"].shape, folder)
 
     def restore(self, image, thumbnail=None):
+        if self.grid_spec:
+            return self._restore_by_grid(image, thumbnail, self.grid_spec)
         inputs = {"image": self._constant(image[None])}
         if self._takes_thumbnail:
             inputs["thumbnail"] = self._constant(thumbnail[None])
         return self._call(**inputs)["restored"].numpy()[0]
+
+    def encode_photo(self, thumbnail):
+        answer = self._run(LOOK, thumbnail=thumbnail)
+        return answer["slopes"], answer["code"]
+
+    def affine_coefficients(self, image, slopes, embedding):
+        inputs = {"image": image, "slopes": slopes, "code": embedding}
+        return self._run(FIELD, **inputs)["field"]
+
+    def _restore_by_grid(self, image, thumbnail, spec):
+        slopes, embedding = self.encode_photo(thumbnail)
+        found = self.affine_coefficients(image, slopes, embedding)
+        curve = Curve(spec.knots, slopes)
+        return CoefficientGrid(curve, spec, found, 1).apply(0, image)
+
+    def _run(self, signature, **inputs):
+        inputs = {k: self._constant(v[None]) for k, v in inputs.items()}
+        answer = self._model.signatures[signature](**inputs)
+        return {name: value.numpy()[0] for name, value in answer.items()}

@@ -1,5 +1,6 @@
 """Models on a TensorFlow Serving server."""
 
+import functools
 import io
 import urllib.parse
 
@@ -9,18 +10,20 @@ from PIL import Image
 from tfexposure.errors import UserError
 from tfexposure.imaging.files import read_rgb
 from tfexposure.runtime.model import Model
-from tfexposure.runtime.server_clients import CLIENTS
+from tfexposure.runtime.server_clients import CLIENTS, Refused
 
 # Scheme of an address -> protocol.
 _SCHEMES = {"grpc": "grpc", "http": "rest", "https": "rest"}
+# What `serving_bytes_options` takes. The strength is mixed in by the client.
+_OPTIONS = {"strength": 1.0, "ev": 0.0, "stops": -1.0, "force": False}
 
 
 class ServerModel(Model):
     """Restores by asking a server, which tiles by itself.
 
     Args:
-        client: has `restore(bytes) -> bytes` of encoded pictures, and a name
-            for errors, `server`.
+        client: has `restore(bytes, options) -> bytes` of encoded pictures, and
+            a name for errors, `server`.
     """
 
     halo = 0
@@ -31,19 +34,49 @@ class ServerModel(Model):
     def __init__(self, client):
         self._client = client
 
+    @property
+    def judges(self):
+        return self._takes_options
+
+    @functools.cached_property
+    def _takes_options(self):
+        """Whether the server's model does: one small request tells."""
+        try:
+            self._client.restore(_png(np.zeros((1, 1, 3), np.uint8)), _OPTIONS)
+        except Refused:
+            return False
+        return True
+
     def restore(self, image, thumbnail=None):
-        pixels = np.rint(image * 255).astype(np.uint8)
-        buffer = io.BytesIO()
-        # Without loss, and quick to make.
-        Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
-        reply = self._client.restore(buffer.getvalue())
+        return self._ask(image, None)
+
+    def correct(self, image, ev=0.0, stops=None, force=False):
+        options = {
+            "ev": float(ev),
+            "stops": -1.0 if stops is None else float(stops),
+            "force": bool(force),
+        }
+        return self._ask(image, _OPTIONS | options)
+
+    def _ask(self, image, options):
+        contents = _png(np.rint(image * 255).astype(np.uint8))
+        reply = self._client.restore(contents, options)
+        if options and reply == contents:
+            return None
         restored = read_rgb(reply, f"{self._client.server}: the answer")
-        if restored.shape != pixels.shape:
+        if restored.shape != image.shape:
             raise UserError(
                 f"{self._client.server}: answered a picture of shape "
-                f"{restored.shape} to one of {pixels.shape}"
+                f"{restored.shape} to one of {image.shape}"
             )
         return restored.astype(np.float32) / np.float32(255)
+
+
+def _png(pixels):
+    """Encodes without loss, and quickly."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
 
 
 def is_address(model):

@@ -1,17 +1,22 @@
 """Clients of a TensorFlow Serving server that runs an exported model.
 
 Both speak the signature `serving_bytes`: an encoded picture there, an encoded
-picture back. REST needs `requests` alone; gRPC needs the stubs of
-tensorflow-serving-api, and with them TensorFlow.
+picture back; and `serving_bytes_options`, which takes how to correct it. REST
+needs `requests` alone; gRPC needs the stubs of tensorflow-serving-api, and with
+them TensorFlow.
 """
 
 import base64
 import json
 
 from tfexposure.errors import UserError, import_extra
+from tfexposure.runtime.signatures import (
+    BYTES_IN,
+    BYTES_OUT,
+    OF_BYTES,
+    OF_BYTES_OPTIONS,
+)
 
-SIGNATURE = "serving_bytes"
-INPUT, OUTPUT = "image_bytes", "restored_bytes"
 # Time for a connection; the rest of the timeout is for the answer.
 _CONNECT_SECONDS = 5
 _API_HINT = (
@@ -20,6 +25,10 @@ _API_HINT = (
     'pip install "tfexposure[serving]" && pip install --no-deps '
     "tensorflow-serving-api. --protocol=rest needs none of it."
 )
+
+
+class Refused(UserError):
+    """A server answered that it does not do what it was asked."""
 
 
 class RestClient:
@@ -40,17 +49,23 @@ class RestClient:
         if version is not None:
             self._url += f"/versions/{version}"
 
-    def restore(self, contents: bytes) -> bytes:
+    def restore(self, contents: bytes, options=None) -> bytes:
         """Returns an encoded picture's restoration, encoded alike.
 
+        Args:
+            contents: JPEG or PNG.
+            options: dict of `strength`, `ev`, `stops` and `force`, for a
+                model that takes them.
+
         Raises:
-            UserError: if the server cannot be reached in time, or refuses.
+            Refused: if the server refuses.
+            UserError: if it cannot be reached in time.
         """
         errors = self._requests.exceptions
         encoded = base64.b64encode(contents).decode("ascii")
         body = {
-            "signature_name": SIGNATURE,
-            "instances": [{INPUT: {"b64": encoded}}],
+            "signature_name": OF_BYTES_OPTIONS if options else OF_BYTES,
+            "instances": [{BYTES_IN: {"b64": encoded}, **(options or {})}],
         }
         try:
             reply = self._requests.post(
@@ -75,14 +90,16 @@ class RestClient:
             answer = {}
         if reply.status_code != 200:
             reason = answer.get("error") or reply.text or reply.reason
-            raise UserError(
+            raise Refused(
                 f"{self.server}: refused with status {reply.status_code}: "
                 f"{_line(reason)}"
             )
         try:
             (prediction,) = answer["predictions"]
+            # A single output stands for itself.
+            prediction = prediction.get(BYTES_OUT, prediction)
             return base64.b64decode(prediction["b64"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"{self.server}: answered something else than one picture: "
                 f"{json.dumps(answer)[:200]}"
@@ -120,26 +137,37 @@ class GrpcClient:
             self._grpc.insecure_channel(server, unlimited)
         )
 
-    def restore(self, contents: bytes) -> bytes:
-        """Returns an encoded picture's restoration, encoded alike.
-
-        Raises:
-            UserError: if the server cannot be reached in time, or refuses.
-        """
+    def restore(self, contents: bytes, options=None) -> bytes:
+        """Returns an encoded picture's restoration; see `RestClient`."""
         request = self._request()
         request.model_spec.name = self._model
-        request.model_spec.signature_name = SIGNATURE
+        request.model_spec.signature_name = (
+            OF_BYTES_OPTIONS if options else OF_BYTES
+        )
         if self._version is not None:
             request.model_spec.version.value = self._version
-        tensor = request.inputs[INPUT]
+        tensor = request.inputs[BYTES_IN]
         tensor.dtype = 7  # DT_STRING
         tensor.tensor_shape.dim.add(size=1)
         tensor.string_val.append(contents)
+        for name, value in (options or {}).items():
+            tensor = request.inputs[name]
+            tensor.tensor_shape.dim.add(size=1)
+            if isinstance(value, bool):
+                tensor.dtype = 10  # DT_BOOL
+                tensor.bool_val.append(value)
+            else:
+                tensor.dtype = 1  # DT_FLOAT
+                tensor.float_val.append(value)
         try:
             reply = self._stub.Predict(request, timeout=self._timeout)
         except self._grpc.RpcError as error:
-            raise UserError(self._reason(error)) from error
-        pictures = reply.outputs[OUTPUT].string_val
+            kind = UserError
+            codes = self._grpc.StatusCode
+            if error.code() not in (codes.UNAVAILABLE, codes.DEADLINE_EXCEEDED):
+                kind = Refused
+            raise kind(self._reason(error)) from error
+        pictures = reply.outputs[BYTES_OUT].string_val
         if len(pictures) != 1:
             raise UserError(
                 f"{self.server}: answered something else than one picture: "

@@ -3,6 +3,12 @@
 from tfexposure.errors import UserError
 
 DEFAULT = "serving_default"
+# The network's two functions, of a thumbnail and of a photo at reduced size,
+# and the gate. Named as in the first files: signatures are public.
+LOOK, FIELD, SHARE = "serving_look", "serving_field", "serving_share"
+# The signatures of encoded pictures, what they take and what they answer.
+OF_BYTES, OF_BYTES_OPTIONS = "serving_bytes", "serving_bytes_options"
+BYTES_IN, BYTES_OUT = "image_bytes", "restored_bytes"
 
 
 def check_default(signatures, origin):

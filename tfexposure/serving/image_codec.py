@@ -2,31 +2,32 @@
 
 import tensorflow as tf
 
-# What an element is, as its first bytes tell.
-_PNG = b"\x89PNG\r\n\x1a\n"
+from tfexposure.imaging.luminance import luma
+from tfexposure.serving.image_header import is_jpeg, is_png, read_header
+
+# As `tfexposure correct` writes PNGs: higher takes several times as long for a
+# few per cent of size.
+_PNG_LEVEL = 3
+_BROKEN = "is broken or cut off, or has no pixels"
+_END = b"\xff\xd9"
 
 
-def is_jpeg(contents):
-    """Says of a scalar string whether it begins as a JPEG."""
-    return tf.strings.substr(contents, 0, 3) == b"\xff\xd8\xff"
+def decode(contents, index, max_pixels, max_side):
+    """Decodes one JPEG or PNG string; a bad one is an error.
 
-
-def is_png(contents):
-    """Says of a scalar string whether it begins as a PNG."""
-    return tf.strings.substr(contents, 0, 8) == _PNG
-
-
-def decode(contents, index, max_pixels):
-    """Decodes one JPEG or PNG string; a bad one is an error that names it.
+    What its header tells is checked first, and the error names the element.
+    What is broken behind it the decoder finds, whose error does not.
 
     Args:
         contents: scalar string.
         index: int32 scalar, its place in the batch, for messages.
         max_pixels: int, more pixels than this are refused before they are
             decoded.
+        max_side: int, the same of pixels of a side.
 
     Returns:
-        uint8 (H, W, 3), upright by the EXIF orientation of a JPEG.
+        uint8 (H, W, 3), upright by its EXIF orientation; a bool, whether the
+        file has one colour only, grey.
     """
     known = is_jpeg(contents) | is_png(contents)
     with tf.control_dependencies(
@@ -36,31 +37,99 @@ def decode(contents, index, max_pixels):
         ]
     ):
         contents = tf.identity(contents)
-    image, pixels = _decode_or_empty(contents, max_pixels)
+    header = read_header(contents)
+    height, width = header.height, header.width
+    # A product of hostile sides exceeds all integers.
+    pixels = tf.cast(height, tf.float64) * tf.cast(width, tf.float64)
     with tf.control_dependencies(
         [
             _require(
                 pixels <= max_pixels,
                 index,
                 f"has more than {max_pixels} pixels:",
-                pixels,
+                height,
+                width,
             ),
             _require(
-                tf.size(image) > 0,
+                tf.maximum(height, width) <= max_side,
                 index,
-                "is broken or cut off, or has no pixels",
+                f"has a side of more than {max_side} pixels:",
+                height,
+                width,
+            ),
+            _require(
+                (pixels > 0) & header.is_possible,
+                index,
+                _BROKEN,
             ),
         ]
     ):
-        return tf.identity(image)
+        contents = tf.identity(contents)
+    image = tf.cond(
+        is_jpeg(contents),
+        lambda: _decode_jpeg(contents, index),
+        lambda: tf.io.decode_png(contents, 3),
+    )
+    image = upright(image, header.orientation)
+    return tf.ensure_shape(image, (None, None, 3)), header.is_grey
 
 
-def encode(image, like):
-    """Encodes uint8 (H, W, 3) as the string `like` is: JPEG or PNG."""
+def _decode_jpeg(contents, index):
+    """Decodes a JPEG; one without its end marker if all its pixels are there.
+
+    A decoder makes up pixels that are missing. Where some are, it takes what
+    is put behind the file for them, and answers something else.
+    """
+
+    def decode(contents):
+        return tf.io.decode_jpeg(
+            contents,
+            3,
+            try_recover_truncated=True,
+            # The exact transform, the same as other decoders'.
+            dct_method="INTEGER_ACCURATE",
+        )
+
+    def decode_twice():
+        first, second = (
+            decode(tf.strings.join([contents, more]))
+            for more in (_END, b"\x5a\x93\x2e\x71" * 16 + _END)
+        )
+        whole = tf.reduce_all(first == second)
+        with tf.control_dependencies([_require(whole, index, _BROKEN)]):
+            return tf.identity(first)
+
+    ends = tf.strings.substr(contents, -2, 2) == _END
+    return tf.cond(ends, lambda: decode(contents), decode_twice)
+
+
+def encode(image, like, is_grey):
+    """Encodes an image as the string `like` is: JPEG or PNG.
+
+    Args:
+        image: uint8 (H, W, 3).
+        like: scalar string.
+        is_grey: bool, whether to encode its luma alone.
+    """
+
+    def grey():
+        levels = tf.round(luma(tf.cast(image, tf.float32)))
+        return tf.cast(levels, tf.uint8)[..., None]
+
+    def encode(image, kind):
+        image.set_shape((None, None, {"grayscale": 1, "rgb": 3}[kind]))
+        return tf.cond(
+            is_jpeg(like),
+            lambda: tf.io.encode_jpeg(
+                image, kind, quality=95, chroma_downsampling=False
+            ),
+            lambda: tf.io.encode_png(image, compression=_PNG_LEVEL),
+        )
+
     return tf.cond(
-        is_jpeg(like),
-        lambda: tf.io.encode_jpeg(image, quality=95, chroma_downsampling=False),
-        lambda: tf.io.encode_png(image),
+        is_grey,
+        lambda: encode(grey(), "grayscale"),
+        lambda: encode(tf.identity(image), "rgb"),
     )
 
 
@@ -68,82 +137,6 @@ def _require(condition, index, *reason):
     return tf.debugging.Assert(
         condition, ["image_bytes: element", index, *reason]
     )
-
-
-def _decode_or_empty(contents, max_pixels):
-    """Returns the image, empty if it cannot be decoded, and its pixels.
-
-    A decoder's own error says neither which element failed nor can it be
-    caught in a graph. A dataset, though, may leave out elements that fail.
-    """
-
-    def decode(contents):
-        pixels = tf.cond(
-            is_jpeg(contents),
-            lambda: _jpeg_pixels(contents),
-            lambda: _png_pixels(contents),
-        )
-        image = tf.cond(
-            pixels > max_pixels,
-            lambda: tf.zeros((0, 0, 3), tf.uint8),
-            lambda: tf.cond(
-                is_jpeg(contents),
-                lambda: upright(
-                    # The exact transform, the same as other decoders'.
-                    tf.io.decode_jpeg(
-                        contents, 3, dct_method="INTEGER_ACCURATE"
-                    ),
-                    orientation(contents),
-                ),
-                lambda: tf.io.decode_png(contents, 3),
-            ),
-        )
-        image.set_shape((None, None, 3))
-        return image, pixels
-
-    dataset = tf.data.Dataset.from_tensors(contents).map(decode).ignore_errors()
-    return dataset.reduce(
-        (tf.zeros((0, 0, 3), tf.uint8), tf.constant(0, tf.int64)),
-        lambda _, found: found,
-    )
-
-
-def _jpeg_pixels(contents):
-    shape = tf.io.extract_jpeg_shape(contents, output_type=tf.int32)
-    return tf.reduce_prod(tf.cast(shape[:2], tf.int64))
-
-
-def _png_pixels(contents):
-    # Width and height, big endian, begin the first chunk.
-    sides = tf.io.decode_raw(
-        tf.strings.substr(contents, 16, 8), tf.int32, little_endian=False
-    )
-    return tf.reduce_prod(tf.cast(sides, tf.int64))
-
-
-def orientation(contents):
-    """Reads the EXIF orientation of a JPEG string: 1 to 8, 1 if unknown."""
-    # EXIF fits one segment of at most 64 KiB near the start.
-    head = tf.io.decode_raw(
-        tf.strings.substr(
-            contents, 0, tf.minimum(tf.strings.length(contents), 1 << 17)
-        ),
-        tf.uint8,
-    )
-    start = _find(head, b"Exif\0\0")
-    # The segment's length, big endian, stands before it.
-    before = tf.cast(head[tf.maximum(start - 2, 0) : start], tf.int32)
-    length = tf.reduce_sum(before * tf.constant([256, 1])[: tf.size(before)])
-    exif = head[start : start + length]
-    # Tag 0x0112, one value of type SHORT, in either byte order.
-    big = _find(exif, b"\x01\x12\x00\x03\x00\x00\x00\x01\x00")
-    little = _find(exif, b"\x12\x01\x03\x00\x01\x00\x00\x00")
-    size = tf.size(exif)
-    place = tf.where(big < size, big + 9, little + 8)
-    value = tf.cast(
-        tf.concat([exif, tf.zeros(16, tf.uint8)], 0)[place], tf.int32
-    )
-    return tf.where((value >= 1) & (value <= 8), value, 1)
 
 
 def upright(image, orientation):
@@ -169,14 +162,3 @@ def upright(image, orientation):
         lambda: tf.reverse(image, [0]),
         lambda: image,
     )
-
-
-def _find(values, pattern):
-    """Returns where uint8 (n,) first shows a bytes pattern; n if never."""
-    size = tf.size(values)
-    padded = tf.concat([values, tf.zeros(len(pattern), tf.uint8)], 0)
-    found = tf.ones_like(values, tf.bool)
-    for offset, value in enumerate(pattern):
-        found &= padded[offset : offset + size] == value
-    places = tf.where(found, tf.range(size), size)
-    return tf.reduce_min(tf.concat([places, [size]], 0))

@@ -59,7 +59,7 @@ def export_one(loaded, precision, size, examples, folder, force=False):
         precision: see `convert_to_tflite`.
         size: side of the only picture size, or None.
         examples: `Examples`.
-        folder: where `generator-<step>[-<precision>][-<size>].tflite` goes.
+        folder: where `<stem>[-<precision>][-<size>].tflite` goes.
         force: bool, whether to write a file below its floor of quality.
 
     Returns:
@@ -78,8 +78,7 @@ def export_one(loaded, precision, size, examples, folder, force=False):
         )
     found = scoring.score(contents, model, examples.scored(model))
     obstacles = lite_checks.gpu_obstacles(contents)
-    words = ["generator"]
-    words += [] if loaded.step is None else [str(loaded.step)]
+    words = [loaded.stem]
     words += [] if precision == "float32" else [precision]
     words += [] if size is None else [str(size)]
     path = Path(folder, "-".join(words) + ".tflite")

@@ -7,10 +7,13 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfexposure.errors import UserError
-from tfexposure.runtime.graph_tiles import restore_whole
 from tfexposure.runtime.keras_model import KerasModel
 from tfexposure.runtime.manifest import add_manifest, make_manifest
-from tfexposure.serving import image_codec
+from tfexposure.serving.graph_signatures import (
+    MAX_SIDE,
+    correcting_signatures,
+    tiled_signatures,
+)
 from tfexposure.serving.warmup import write_warmup
 from tfexposure.storage import to_json
 
@@ -36,9 +39,12 @@ def export_saved_model(
     - `serving_uint8`: the same in 8 bits.
     - `serving_bytes`: `image_bytes` string (N,), JPEG or PNG, of different
       sizes -> `restored_bytes`, each encoded as it came.
-    - `serving_tile`, only if the network looks at the whole photo first:
-      `image`, a part of it, and `thumbnail` -> `restored`.
     - `describe`: nothing -> `manifest`, JSON.
+
+    A `BlindRestorer` answers all that `tfexposure correct` does, the gate
+    included: see `graph_correct.correct_whole` for what it tells beside the
+    answer, and `correcting_signatures` for its further signatures. Other
+    networks restore every photo.
 
     Args:
         generator: the network; see `KerasModel`.
@@ -69,18 +75,24 @@ def export_saved_model(
                 f"`{name}` should be at least {low}. Received: {value}"
             )
     model = KerasModel(generator)
-    signatures = ["serving_default", "serving_uint8", "serving_bytes"]
-    signatures += ["serving_tile"] if model.thumbnail else []
+    if model.grid_spec:
+        signatures = correcting_signatures(model, max_pixels)
+    else:
+        signatures = tiled_signatures(model, max_pixels, tile)
     manifest = make_manifest(
         model,
         run,
         format="SavedModel",
         signatures=[*signatures, "describe"],
         max_pixels=max_pixels,
-        tile=tile,
+        max_side=MAX_SIDE,
+        tile=None if model.grid_spec else tile,
     )
     text = to_json(manifest)
-    module = _Module(model, text, max_pixels, tile)
+    signatures["describe"] = tf.function(
+        lambda: {"manifest": tf.constant(text)}, []
+    )
+    module = _Module(model, signatures)
     target = Path(base, str(version))
     temporary = target.with_name(f".{version}.{os.getpid()}.tmp")
     try:
@@ -88,9 +100,7 @@ def export_saved_model(
         tf.saved_model.save(
             module,
             str(temporary),
-            signatures={
-                name: getattr(module, name) for name in manifest["signatures"]
-            },
+            signatures=signatures,
         )
         add_manifest(temporary, text)
         if warmup_photos is not None:
@@ -118,76 +128,8 @@ def _replace(source, target):
 class _Module(tf.Module):
     """The signatures; tracks plain variables and no Keras object."""
 
-    def __init__(self, model: KerasModel, manifest, max_pixels, tile):
+    def __init__(self, model: KerasModel, signatures):
         super().__init__()
         self.parameters = model.graph.variables
-
-        def whole(image):
-            image = _checked(image, max_pixels)
-            return {"restored": restore_whole(model, image, tile)}
-
-        def of_bytes(image_bytes):
-            def one(index):
-                contents = image_bytes[index]
-                image = image_codec.decode(contents, index, max_pixels)
-                restored = restore_whole(model, image[None], tile)[0]
-                return image_codec.encode(restored, contents)
-
-            count = tf.size(image_bytes)
-            with tf.control_dependencies(
-                [tf.debugging.Assert(count > 0, ["image_bytes is empty"])]
-            ):
-                restored = tf.map_fn(
-                    one,
-                    tf.range(count),
-                    fn_output_signature=tf.string,
-                    # One photo at a time bounds the memory.
-                    parallel_iterations=1,
-                )
-            return {"restored_bytes": restored}
-
-        def of_tile(image, thumbnail):
-            image = _checked(image, max_pixels)
-            return {"restored": model.graph.restore_tile(image, thumbnail)}
-
-        def spec(dtype, name, shape=(None, None, 3)):
-            return tf.TensorSpec((None, *shape), dtype, name)
-
-        floats = spec(tf.float32, "image")
-        self.serving_default = tf.function(whole, [floats])
-        self.serving_uint8 = tf.function(whole, [spec(tf.uint8, "image")])
-        self.serving_bytes = tf.function(
-            of_bytes, [tf.TensorSpec((None,), tf.string, "image_bytes")]
-        )
-        if model.thumbnail:
-            small = spec(tf.float32, "thumbnail", model.thumbnail_shape)
-            self.serving_tile = tf.function(of_tile, [floats, small])
-        self.describe = tf.function(
-            lambda: {"manifest": tf.constant(manifest)}, []
-        )
-
-
-def _checked(image, max_pixels):
-    """Refuses, in the graph, what the network cannot work on.
-
-    A server feeds whatever shape the request names. The declared shape is
-    hidden first: the optimiser would take it for granted and drop the checks.
-    """
-    declared = image.shape
-    image = tf.raw_ops.PlaceholderWithDefault(
-        input=image, shape=tf.TensorShape(None)
-    )
-    shape = tf.shape(image)
-    values = tf.reduce_prod(tf.cast(shape, tf.int64))
-    fits = tf.equal(tf.rank(image), 4) & tf.reduce_all(shape[-1:] == 3)
-    expected = "image: expected (N, H, W, 3), not empty; received"
-    with tf.control_dependencies(
-        [
-            tf.debugging.Assert(fits & (values > 0), [expected, shape]),
-            tf.debugging.Assert(
-                values <= 3 * max_pixels,
-                [f"image: more than {max_pixels} pixels:", values // 3],
-            ),
-        ]
-    ):
-        return tf.ensure_shape(image, declared)
+        for name, function in signatures.items():
+            setattr(self, name, function)

@@ -32,22 +32,6 @@ _BRADFORD = np.array(
         [0.0389, -0.0685, 1.0296],
     ]
 )
-# Rec. 709 weights of light.
-_LUMA = (0.2126, 0.7152, 0.0722)
-
-
-def luma_of(rgb):
-    """Weighs encoded values as light is, a mean that keeps greys grey.
-
-    Args:
-        rgb: float32 (..., 3).
-
-    Returns:
-        float32 (...).
-    """
-    # A product with a vector would wake every core for a photo in hand.
-    red, green, blue = (np.float32(weight) for weight in _LUMA)
-    return rgb[..., 0] * red + rgb[..., 1] * green + rgb[..., 2] * blue
 
 
 def srgb_to_linear(encoded):
