@@ -76,7 +76,7 @@ def _pack():
     found = []
     for group, folders in (("train", _TRAIN.value), ("valid", _VALID.value)):
         for folder in folders:
-            for name in list_photos(folder):
+            for name in _names(folder):
                 data, pixels = photos.encode(
                     Path(folder, name),
                     _SHORT_SIDE.value,
@@ -112,6 +112,13 @@ def _pack():
     print(f"{_OUTPUT.value}: {dict(counts)}, {size:.1f} MiB")
 
 
+def _names(folder):
+    names = list_photos(folder)
+    if not names:
+        raise UserError(f"{folder}: expected a folder with photos, found none")
+    return names
+
+
 def _pairs(folder, groups, valid_groups=()):
     """Encodes the pairs of a folder, those of `--valid_scenes` apart."""
     found = []
@@ -129,7 +136,7 @@ def _pairs(folder, groups, valid_groups=()):
 
 def _kept(folder):
     """Encodes photos to keep; the well-exposed ones are trained on, too."""
-    found, names = [], list_photos(folder)
+    found, names = [], _names(folder)
     for name, group in zip(names, _split("kept", len(names)), strict=True):
         data, pixels = photos.encode(
             Path(folder, name),
