@@ -6,6 +6,7 @@ A program of its own: the number of devices is fixed when JAX starts, and no
 TensorFlow may be in the process.
 """
 
+import itertools
 import json
 import pathlib
 import re
@@ -126,18 +127,43 @@ class Run:
 
 
 def whole_and_parts(config):
-    """Returns a step's results of a whole batch, and of two halves."""
+    """Trains on whole batches, and on halves of them, two steps each.
+
+    The generator waits for the discriminator's second step.
+
+    Returns:
+        For both, the results of each step, and what moved in it.
+    """
     found = []
     for count in (1, 2):
         values = config.to_dict()
-        values["train"]["accumulate"] = count
+        values["train"] |= {
+            "accumulate": count,
+            "discriminator_steps": 2,
+            # Others may begin with a rate of 0.
+            "schedule": "constant",
+        }
         for network in ("generator", "discriminator"):
             # Statistics would be those of each half.
             values[network]["norm"] = "none"
         run = Run(Config.from_dict(values), jax.devices())
-        found.append(run.train(0))
+        states, results = [run.values()], []
+        for step in range(2):
+            results.append(run.train(step))
+            states.append(run.values())
+        moved = [
+            sorted(
+                {name.split("/")[0] for name in one if changed(name, one, two)}
+            )
+            for one, two in itertools.pairwise(states)
+        ]
+        found.append([results, moved])
         run.backend.close()
     return found
+
+
+def changed(name, one, other):
+    return not np.array_equal(one[name], other[name])
 
 
 def profiled(run, folder):

@@ -92,6 +92,7 @@ def test_flags_override_fields():
         ("--train.decay_steps=-1", "needs train.minutes"),
         ("--train.best_metric=sharpness", "train.best_metric"),
         ("--task=blind --train.precision=float16", "train.precision"),
+        ("--task=blind --train.discriminator_steps=2", "no discriminator"),
         ("--task=blind --train.accumulate=2", "train.accumulate must be 1"),
         ("--train.learning_rate=-1", "train.learning_rate"),
         ("--train.learning_rate=nan", "rate must be a finite number, not nan"),

@@ -293,6 +293,27 @@ def double_batches():
     keras.config.set_dtype_policy("float32")
 
 
+def weights_moved(trainer, batch):
+    """Trains one step; returns the names of networks whose weights moved."""
+    state = trainer.state
+    networks = state.networks | {"averaged": state.averaged}
+    before = {
+        name: [v.numpy() for v in network.trainable_variables]
+        for name, network in networks.items()
+    }
+    trainer.run(batch)
+    return {
+        name
+        for name, network in networks.items()
+        if any(
+            (v.numpy() != old).any()
+            for v, old in zip(
+                network.trainable_variables, before[name], strict=True
+            )
+        )
+    }
+
+
 def test_parts_of_a_batch_equal_the_whole(double_batches):
     support.trace_quickly()
     # Batch normalisation takes its statistics of each part.
@@ -302,12 +323,24 @@ def test_parts_of_a_batch_equal_the_whole(double_batches):
             plain | {"noise": "none"},
             plain,
             accumulate=count,
+            discriminator_steps=2,
+            schedule="linear",
+            decay_steps=2,
             clip_norm=1.0,
             precision="float64",
         )
         for count in (1, 2)
     )
-    expected, found = (each.run(*double_batches) for each in (whole, parts))
+    # The generator waits for every other step of the discriminator.
+    first, second, _ = double_batches
+    assert weights_moved(whole, first) == {"discriminator"}
+    everyone = {"generator", "discriminator", "averaged"}
+    assert weights_moved(whole, second) == everyone
+    batches = [*double_batches, first]
+    expected, found = (each.reset().run(*batches) for each in (whole, parts))
+    # Of the third step on, whichever network's.
+    rates = [o.learning_rate for o in whole.state.task.optimizers.values()]
+    assert [float(rate) for rate in rates] == [0, 0]
     for one, other in zip(expected, found, strict=True):
         assert other == pytest.approx(one, rel=1e-9)
     for one, other in zip(whole.variables(), parts.variables(), strict=True):

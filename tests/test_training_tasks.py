@@ -88,9 +88,14 @@ def test_resumed_on_jax_as_if_never_stopped(on_jax, task):
 
 
 def test_parts_of_a_batch_equal_the_whole_on_jax(on_jax):
-    whole, parts = on_jax[0]["paper"]["parts"]
-    assert parts == pytest.approx(whole, rel=1e-4)
-    assert whole["grad_norm_generator"] > 0
+    (whole, moved), (parts, moved_too) = on_jax[0]["paper"]["parts"]
+    for one, other in zip(whole, parts, strict=True):
+        assert other == pytest.approx(one, rel=1e-3)
+        assert one["grad_norm_generator"] > 0
+    # The generator waits for the discriminator's second step.
+    early = ["discriminator", "discriminator_optimizer", "step"]
+    late = ["averaged", *early[:2], "generator", "generator_optimizer", "step"]
+    assert moved == moved_too == [early, late]
 
 
 def test_profile_on_jax(on_jax):

@@ -62,6 +62,7 @@ _ADDED = (
     "train.decay_steps",
     "train.accumulate",
     "train.discriminator_learning_rate",
+    "train.discriminator_steps",
     "train.step_every",
     "train.step_factor",
 )
@@ -190,6 +191,13 @@ class Config:
             raise UserError(
                 f"blind_loss.crop_size={self.blind_loss.crop_size} must be at "
                 f"most data.crop_size={side}"
+            )
+        if self.train.discriminator_steps > 1 and (
+            self.blind_loss.only_gate or not self.blind_loss.adversarial
+        ):
+            raise UserError(
+                "train.discriminator_steps: there is no discriminator without "
+                "blind_loss.adversarial"
             )
         if self.blind_loss.only_gate and self.restorer.stops:
             raise UserError(

@@ -384,6 +384,12 @@ class TrainConfig:
     discriminator_learning_rate: float = _field(
         0.0, "Of the discriminator's Adam; 0: learning_rate.", least=0
     )
+    discriminator_steps: int = _field(
+        1,
+        "Steps of the discriminator per step of the trained model, which waits "
+        "for the last of them.",
+        least=1,
+    )
     beta_1: float = _field(
         0.5, "Of the trained model's Adam.", least=0, below=1
     )

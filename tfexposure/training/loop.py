@@ -348,9 +348,8 @@ class _Profile:
     """Has the backend write a profile of the steps that are asked for."""
 
     def __init__(self, steps, backend, folder):
-        self._first: int
-        self._last: int
-        self._first, self._last = steps or (0, 0)
+        first_and_last: tuple[int, int] = steps or (0, 0)
+        self._first, self._last = first_and_last
         self._backend, self._folder = backend, folder
         self._running = False
 

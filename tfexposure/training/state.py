@@ -72,6 +72,15 @@ class TrainState:
             name: value for name, value in vars(self).items() if name != "task"
         }
 
+    def waits(self, name, train):
+        """Returns how many steps of a run a network's own step takes."""
+        return train.discriminator_steps if name == self.task.product else 1
+
+    def product_due(self, train):
+        """Tells, as a bool tensor, whether this step updates the product."""
+        every = train.discriminator_steps
+        return ops.equal(ops.mod(self.step.value, every), every - 1)
+
     def average(self, momentum):
         """Moves the averaged weights towards the live ones.
 

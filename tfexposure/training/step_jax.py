@@ -367,13 +367,14 @@ class Step:
         finite = jnp.all(
             jnp.stack([jnp.isfinite(value) for value in results.values()])
         )
-        values = dict(values)
+        waiting, values = values, dict(values)
         for network, names in self._trained.items():
             slots = self._optimizers[network]
             rate = f"{network}_optimizer/learning_rate"
             values[rate] = learning_rate(
                 train,
-                values[f"{network}_optimizer/iteration"],
+                values[f"{network}_optimizer/iteration"]
+                * state.waits(network, train),
                 values["decay_steps"],
                 network,
             ).astype(values[rate].dtype)
@@ -385,6 +386,17 @@ class Step:
             values |= zip(names, weights, strict=True)
             values |= zip(slots, others, strict=True)
         _, values = self._run(lambda: state.average(train.ema), values, frozen)
+        if train.discriminator_steps > 1:
+            due, values_then = self._run(
+                lambda: state.product_due(train), values, frozen
+            )
+            own = (f"{task.product}/", f"{task.product}_opt", "averaged/")
+            values = {
+                name: jnp.where(due, value, waiting[name])
+                if name.startswith(own)
+                else value
+                for name, value in values_then.items()
+            }
         values = {
             name: jnp.where(finite, value, before[name])
             for name, value in values.items()

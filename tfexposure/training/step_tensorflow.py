@@ -421,8 +421,7 @@ def make_train_step(config, state, strategy):
         total, parts = None, train.accumulate
         for first in range(parts):
             # One after the other, or they would not spare any memory.
-            done: list = tf.nest.flatten(total) if total else []
-            with tf.control_dependencies(done):
+            with tf.control_dependencies(tf.nest.flatten(total or ())):
                 part = {name: v[first::parts] for name, v in batch.items()}
                 found = losses_and_gradients(part)
             total = (
@@ -460,19 +459,21 @@ def make_train_step(config, state, strategy):
         )
         return results, gradients
 
-    def replica_update(gradients):
-        for name, network in networks.items():
+    def replica_update(gradients, names):
+        for name in names:
             optimizer = optimizers[name]
             optimizer.learning_rate.assign(
                 learning_rate(
                     train,
-                    optimizer.iterations.value,
+                    optimizer.iterations.value * state.waits(name, train),
                     state.decay_steps.value,
                     name,
                 )
             )
-            optimizer.apply(gradients[name], network.trainable_variables)
-        state.average(train.ema)
+            trained = networks[name].trainable_variables
+            optimizer.apply(gradients[name], trained)
+        if task.product in names:
+            state.average(train.ema)
 
     def step(batch):
         # A forward pass moves the batch statistics, so undoing a step means
@@ -492,11 +493,25 @@ def make_train_step(config, state, strategy):
             for name, value in results.items()
         }
 
-        def apply():
+        def update(names):
             # A branch is a graph of its own, which does not know that it
             # stands outside the replicas.
             with strategy.scope():
-                strategy.run(replica_update, args=(gradients,))
+                strategy.run(
+                    lambda gradients: replica_update(gradients, names),
+                    args=(gradients,),
+                )
+
+        def apply():
+            if train.discriminator_steps == 1:
+                update([*networks])
+                return
+            others = [name for name in networks if name != task.product]
+            tf.cond(
+                state.product_due(train),
+                lambda: update([*networks]),
+                lambda: update(others),
+            )
 
         def undo():
             for variable, value in zip(statistics, before, strict=True):
