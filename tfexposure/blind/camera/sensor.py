@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from tfexposure.imaging.luminance import LUMA_WEIGHTS
+
 # Mean and deviation of what crosses over between channels, of matrices from
 # cameras' white-balanced colours to linear sRGB.
 _CROSSING = np.array([[0.0, -0.5, -0.1], [-0.2, 0.0, -0.35], [0.0, -0.45, 0.0]])
 _DEVIATION = 0.1
-_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 
 
 def draw_sensor(rng):
@@ -22,5 +23,5 @@ def draw_sensor(rng):
 
 def saturate(factor):
     """Returns the matrix (3, 3) that multiplies distances from grey."""
-    grey = np.ones((3, 1)) * _LUMINANCE
+    grey = np.ones((3, 1)) * np.array(LUMA_WEIGHTS)
     return grey + factor * (np.eye(3) - grey)
