@@ -55,7 +55,7 @@ def test_help_of_a_script_lists_its_flags(script):
 
 @pytest.mark.parametrize("content", [None, "no photo"])
 def test_photos_that_cannot_be_packed_are_one_line(script, tmp_path, content):
-    expected = "no photos: name folders"
+    expected = f"{tmp_path}: expected a folder with photos"
     if content:
         (tmp_path / "a.jpg").write_text(content)
         expected = f"{tmp_path / 'a.jpg'}: not a readable photo"

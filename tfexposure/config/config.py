@@ -54,7 +54,18 @@ _OF_A_MACHINE = (
 # Fields and sections that runs of earlier versions lack; their defaults say
 # what those did.
 _ADDED = (
+    "data.pairs",
+    "data.pair_share",
     "data.validation_split",
+    "restorer.hypotheses",
+    "blind_loss.surprise",
+    "blind_loss.likelihood_power",
+    "camera.metered",
+    "camera.expanded",
+    "camera.developed",
+    "camera.slider",
+    "camera.light_share",
+    "camera.kept_share",
     "train.init",
     "train.discriminator_beta_1",
     "train.weight_decay",
@@ -66,6 +77,8 @@ _ADDED = (
     "train.step_every",
     "train.step_factor",
 )
+# Fields of earlier versions that mean nothing now.
+_REMOVED = {"camera": ("glow",)}
 _ADDED_SECTIONS = ("task", "restorer", "blind_loss", "camera")
 
 
@@ -119,16 +132,21 @@ class Config:
             if name not in values:
                 continue
             _check_object(name, values[name])
+            found = {
+                key: value
+                for key, value in values[name].items()
+                if key not in _REMOVED.get(name, ())
+            }
             fields = {
                 field.name: f"{name}.{field.name}" in MAY_CHANGE + _ADDED
                 for field in dataclasses.fields(section)
             }
-            check_names(f"field of {name}", fields, values[name])
+            check_names(f"field of {name}", fields, found)
             sections[name] = section(
                 **{
                     # JSON has no tuples.
                     key: tuple(value) if isinstance(value, list) else value
-                    for key, value in values[name].items()
+                    for key, value in found.items()
                 }
             )
         if "task" in values:

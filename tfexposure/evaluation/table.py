@@ -84,6 +84,10 @@ def summarize(evaluation, classifier=None, resamples=RESAMPLES):
         "rows": [
             _row(evaluation, method, counts) for method in evaluation.values
         ],
+        "paired": {
+            method: _paired(evaluation, method, counts)
+            for method in evaluation.values
+        },
         "unreadable": list(evaluation.unreadable),
         "left_out": list(evaluation.left_out),
     }
@@ -98,7 +102,6 @@ def _row(evaluation, method, counts):
             row[name]["photos"] = int(np.isfinite(known).sum())
     if evaluation.probabilities:
         row["score"] = _score(evaluation.probabilities[method])
-    row["paired"] = _paired(evaluation, method, counts)
     return row
 
 
@@ -129,7 +132,7 @@ def to_markdown(summary):
         if score:
             cells.append(format_score(row["score"]))
         lines.append(_line(cells))
-    lines += _paired_lines(summary["rows"])
+    lines += _paired_lines(summary["paired"])
     sentence = summary["sentence"]
     lines += [
         "",
@@ -156,22 +159,22 @@ def to_markdown(summary):
     return "\n".join(lines) + "\n"
 
 
-def _paired_lines(rows):
+def _paired_lines(paired):
     """Lines of the table of paired differences; none for a single row."""
-    if len(rows) < 2:
+    first, *others = paired
+    if not others:
         return []
-    first, *others = rows
     lines = [
         "",
-        f"Histogram similarity less that of {first['name']}, over the same "
+        f"Histogram similarity less that of {first}, over the same "
         "resampled photos, with the 95 % interval:",
         "",
         _line(["Row", *metrics.FEATURES]),
         _line(["---"] + ["---:"] * len(metrics.FEATURES)),
     ]
     for row in others:
-        cells = [_signed(row["paired"][name]) for name in metrics.FEATURES]
-        lines.append(_line([row["name"], *cells]))
+        cells = [_signed(paired[row][name]) for name in metrics.FEATURES]
+        lines.append(_line([row, *cells]))
     return lines
 
 

@@ -8,6 +8,7 @@ import contextlib
 import functools
 import hashlib
 import re
+import time
 
 import numpy as np
 import tensorflow as tf
@@ -23,6 +24,8 @@ from tfexposure.training.optimizers import learning_rate
 from tfexposure.training.strategies import is_chief
 
 # What a worker sees when another one is gone.
+# Seconds that the chief of several workers outlives them by.
+_CHIEF_STAYS = 2
 _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError)
 
 
@@ -242,6 +245,9 @@ class TensorFlowBackend:
     def close(self):
         """Ends the threads that make batches."""
         self._closing.close()
+        if self.several_workers and self.chief:
+            # The others report to its process, and complain if it goes first.
+            time.sleep(_CHIEF_STAYS)
 
     def memory(self):
         """Returns the peak memory of each GPU in bytes, by its number."""
