@@ -120,7 +120,8 @@ def test_equal_weights_the_maps():
         restored = list(target)
         restored[index] = restored[index] + np.float32(2.55)
         loss = numpy(perceptual_loss(target, restored, "equal"))
-        np.testing.assert_allclose(loss, [0.01 * factor], rtol=1e-6)
+        # Sums of up to 192 floats of 32 bits.
+        np.testing.assert_allclose(loss, [0.01 * factor], rtol=1e-5)
     with pytest.raises(ValueError):
         perceptual_loss(target[:1], target[:1], "equal")
 
