@@ -4,7 +4,6 @@
 # make lint   ruff and mypy, as CI runs them
 # make fuzz   10,000 broken photos, at most 20 minutes; make test has a sample
 # make test-beam  the tests of curation on Apache Beam
-#
 # make natural    trains the blind model from nothing; SHARED names the photos
 #
 # Each sets up what it needs in .venv; running it again is quick and safe.
@@ -29,8 +28,8 @@ NO_DEPS := tensorflow-hub tf-keras tensorflow-serving-api
 
 # What is written in keras.ops and runs on either backend. Compiling takes most
 # of their time on JAX, so XLA optimises little.
-JAX_TESTS := baselines camera classifiers curve_distribution discriminator exposure generator \
-  imaging layer_configs layers losses metrics blind \
+JAX_TESTS := baselines camera classifiers curve_distribution discriminator \
+  exposure generator imaging layer_configs layers losses metrics blind \
   blind_camera_statistics perceptual weights
 
 # The photos of docs/model_card.md, and the scenes of brackets2 that validate:
@@ -85,7 +84,8 @@ STAGE = KERAS_BACKEND=jax $(BIN)/python trainers/train_gan.py \
   --data.source=$(RUNS)/photos.npz --data.pairs=$(RUNS)/photos.npz \
   --data.validation_source=$(RUNS)/photos.npz --flagfile
 
-$(RUNS)/photos.npz: $(VENV)/.installed
+# Another environment makes the same photos.
+$(RUNS)/photos.npz: | $(VENV)/.installed
 	@mkdir -p $(RUNS)
 	$(BIN)/python trainers/pack_photos.py --train=$(SHARED)/scenes/train \
 	  --train=$(SHARED)/ccby --valid=$(SHARED)/scenes/valid \

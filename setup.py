@@ -66,8 +66,8 @@ setup(
         "heic": HEIC,
         "lite": LITE,
         "data": DATA,
-        # Needs no TensorFlow, and pins Pillow below 13: an environment apart.
         "light": LIGHT,
+        # Needs no TensorFlow, and pins Pillow below 13: an environment apart.
         "beam": ["apache-beam>=2.60", "google-crc32c>=1.5"],
         # For gRPC also tensorflow-serving-api, by hand and with --no-deps: it
         # asks for the package `tensorflow`; see docs/serving.md.

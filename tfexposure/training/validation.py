@@ -4,9 +4,8 @@ The same on every backend: `measure` scores pairs as `tfexposure.evaluation`
 does, whoever made them. What is scored depends on `data.validation_source`:
 
 - photos (folder, manifest, ...): fixed crops, overexposed as in training;
-- a packed file: the sets of `load_sets`, squeezed photos of its groups
-  `valid`, and `over` with `reference`. They steer a run and are no result to
-  publish.
+- a packed file: the sets of `load_sets`, squeezed photos of its groups. They
+  steer a run and are no result to publish.
 """
 
 import math
@@ -205,8 +204,8 @@ def load_sets(path, count=64):
     """Makes the sets of a packed file, in memory.
 
     Args:
-        path: packed file with the group `valid`, or `over` and `reference`,
-            or all.
+        path: packed file with any of `valid`, `over` and `reference`,
+            `valid_over` and `valid_reference`, `valid_light`, `valid_kept`.
         count: that many photos are taken at most, evenly spaced.
 
     Returns:
@@ -231,8 +230,8 @@ def load_sets(path, count=64):
         sets[CLEAN + "-kept"] = _in_batches(_examples(photos, photos))
     if not sets:
         raise UserError(
-            f"{path}: has no photos of the group 'valid', nor of 'over' and "
-            "'reference'"
+            f"{path}: has no group to validate on, such as 'valid', or 'over' "
+            "with 'reference'"
         )
     return sets
 

@@ -1,22 +1,25 @@
 """How cameras overexpose: the training recipe of blind models.
 
-A photo's camera is drawn on the host, as two small tables and a few numbers;
-the pixels are worked on by `keras.ops`, on whatever device trains, so that the
+A photo's camera is drawn on the host, as small tables and a few numbers; the
+pixels are worked on by `keras.ops`, on whatever device trains, so that the
 recipe needs no TensorFlow. A photo y passes through
 
     light = decode(y) * balance        response curve, white balance
     target = encode(min(light, 1))     what the photo should have been
-    exposed = encode(min(light / tau, 1)), plus noise, JPEG, 8-bit rounding.
+    raw = min(to_sensor @ light, c)    the sensor clips in its own colours
+    exposed = encode(min(from_sensor @ raw / tau, 1)), noise, JPEG, 8 bits.
 
-Both maps are one-dimensional per channel, so each is one table from display
-values to display values, whatever the curve.
+`decode` and `encode` are tables, whatever the curve. Light may lie above white:
+where a photo's file knows it (`LIGHT`), or where it is made up for whites.
 
-Two kinds of photos are drawn. Some are taken as the paper does, through a power
-law (or the sRGB curve), and nothing else is done to them. The others are taken
-as real cameras take real scenes: with more contrast and less colour than photos
-from the web, through curves with a shoulder, and metered: the mean of a
+Three kinds of photos are drawn. Some are taken as the paper does, through a
+power law (or the sRGB curve), and nothing else is done to them. Others are
+taken as real cameras take real scenes: with more contrast and less colour than
+photos from the web, through curves with a shoulder, and metered: the mean of a
 well-exposed photo lies near middle grey, that of an overexposed one in a narrow
-range as well. `benchmarks/recipe.py` compares them with real brackets.
+range as well. The last are made by the exposure slider of a raw developer;
+their target is a finished photo, with whites near white. `benchmarks/recipe.py`
+compares them with real brackets.
 """
 
 from tfexposure.blind.camera.jpeg import jpeg

@@ -22,6 +22,8 @@ from tfexposure.imaging.transfer_curves import GAMMA_2_2, SRGB, WIDE
 FINISHED, LIGHT, PAIR, KEPT = range(4)
 # Every so many rows and columns of a view are metered.
 _METER_STEP = 9
+# Light that no photo reaches.
+_NO_CEILING = 1e3
 
 
 @dataclasses.dataclass
@@ -48,7 +50,7 @@ class _Camera:
     tau: float = 1.0
     top: float = 1.0
     gains: np.ndarray = dataclasses.field(default_factory=lambda: np.ones(3))
-    ceiling: float = 1e3
+    ceiling: float = _NO_CEILING
     sensor: np.ndarray = dataclasses.field(default_factory=lambda: np.eye(3))
     developed: np.ndarray | None = None
     saturation: float = 1.0
@@ -90,13 +92,13 @@ def _draw_row(rng, view, recipe, kind):
     else:
         found = _draw_camera(rng, view, recipe, kind)
     if untouched:
-        found.tau, found.ceiling = 1.0, 1e3
+        found.tau, found.ceiling = 1.0, _NO_CEILING
         found.encode_exposed, found.developed = found.encode, None
     if recipe.tau_fixed:
         found.tau = recipe.tau_fixed
     low, high = recipe.jpeg_quality
     quality = rng.uniform(low, high) * (rng.uniform() < recipe.jpeg_share)
-    top, ceiling = found.top, min(found.ceiling / found.top, 1e3)
+    top = found.top
     developed = found.sensor if found.developed is None else found.developed
     return {
         "decode_table": decode_table(found.decode, found.gains, top),
@@ -106,7 +108,7 @@ def _draw_row(rng, view, recipe, kind):
         ),
         "to_sensor": np.linalg.inv(found.sensor),
         "from_sensor": developed,
-        "ceiling": np.array(ceiling),
+        "ceiling": np.array(found.ceiling / top),
         "white": np.array(top**-0.25),
         "camera": np.array(float(not formula)),
         "tau": np.array(found.tau),
