@@ -11,9 +11,8 @@ from serving_models import picture
 
 import tfexposure
 from tfexposure import runtime, serving
-from tfexposure.blind import KNOTS, BlindRestorer
+from tfexposure.blind import BlindRestorer
 from tfexposure.errors import UserError
-from tfexposure.imaging.gate import share_of_answer
 from tfexposure.runtime.lite import LiteModel
 
 pytestmark = pytest.mark.tf_only
@@ -69,7 +68,7 @@ def test_a_file_of_any_size_tells_curve_and_field(restorer, any_size, tmp_path):
         "serving_default_thumbnail",
     }
     pixels = np.rint(picture(61, 90)[0] * 255).astype("uint8")
-    answer = tfexposure.correct(pixels, model=path, force=True)
+    answer = tfexposure.correct(pixels, model=path)
     expected = restorer(pixels[None].astype("float32") / 255)
     expected = np.asarray(expected)[0] * 255
     assert np.abs(answer - expected).max() <= 0.55
@@ -79,16 +78,14 @@ def test_a_file_of_any_size_tells_curve_and_field(restorer, any_size, tmp_path):
 def test_a_file_of_any_size_tells_how_much_to_mix_in(restorer, any_size):
     image = picture(61, 90)
     thumbnail = np.asarray(restorer.thumbnail(image))
-    slopes = np.asarray(restorer.encode_photo(thumbnail)[0])
-    gate = litert.Interpreter(model_content=any_size).get_signature_runner(
-        "serving_share"
+    look = litert.Interpreter(model_content=any_size).get_signature_runner(
+        "serving_look"
     )
-    for clipped in (0.0, 0.02, 0.03, 0.5):
-        inputs = np.array([clipped], np.float32), thumbnail, slopes
-        answer = gate(**dict(zip(NAMES, inputs, strict=True)))["share"]
-        expected = share_of_answer(*inputs, KNOTS)
-        np.testing.assert_allclose(answer, expected, atol=1e-5)
-    assert expected > 0
+    found = look(thumbnail=thumbnail)["exposure"]
+    expected = np.asarray(restorer.encode_photo(thumbnail)[2])
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    share, stops, spread = expected[0]
+    assert 0 < share < 1 and stops > 0 and spread > 0
 
 
 def test_the_reference_without_this_package_answers_alike(
@@ -111,9 +108,6 @@ def test_the_reference_without_this_package_answers_alike(
         < np.abs(answer.astype(int) - pixels).max()
         < (np.abs(forced.astype(int) - pixels).max())
     )
-
-
-NAMES = "clipped", "thumbnail", "slopes"
 
 
 def test_weights_are_loaded_from_their_file(tmp_path):

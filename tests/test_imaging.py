@@ -17,7 +17,6 @@ from tfexposure.imaging import (
     area_resize,
     clipping,
     exposure,
-    gate,
     luminance,
     surround,
     thumbnail,
@@ -30,7 +29,6 @@ FORMULAS = (
     area_resize,
     clipping,
     exposure,
-    gate,
     luminance,
     surround,
     thumbnail,
@@ -340,31 +338,6 @@ def of_tensors(formula, *inputs):
     return ops.convert_to_numpy(answer)
 
 
-@pytest.mark.parametrize(
-    ("level", "slope"), [(0.5, 0.8), (0.9, 0.5), (0.8, 0.669), (0.4, 0.95)]
-)
-def test_gate_asks_for_clipped_pixels_and_for_changes(level, slope):
-    """Two photos in one batch; the third channel group is not looked at."""
-    photos = np.full((2, 4, 4, 9), level, np.float32)
-    photos[..., 3:] = 0.2
-    slopes = np.full((2, len(KNOTS) - 1), slope, np.float32)
-    change = level * (1 - slope)
-    for clipped in ([0.0, 0.02], [0.03, 0.5]):
-        clipped = np.array(clipped, np.float32)
-        wanted = np.maximum(
-            np.interp(clipped, (0.015, 0.04), (0, 1)),
-            np.interp(change, (0.25, 0.28), (0, 1)),
-        )
-        expected = wanted * np.interp(change, (0.01, 0.03), (0, 1))
-        share = gate.share_of_answer(clipped, photos, slopes, KNOTS)
-        np.testing.assert_allclose(share, expected, atol=1e-4)
-        theirs = of_tensors(
-            lambda *inputs: gate.share_of_answer(*inputs, KNOTS),
-            *(clipped, photos, slopes),
-        )
-        np.testing.assert_allclose(theirs, share, atol=1e-5)
-
-
 def test_appearance_is_made_of_quantiles():
     random = np.random.default_rng(3)
     levels = np.sort(random.integers(0, 256, 1000))
@@ -435,8 +408,6 @@ GROUPS = (
     clipping.MEAN_RAMP,
     luminance.LUMINANCE_WEIGHTS,
     luminance.LUMA_WEIGHTS,
-    gate.CLIPPED_SHARES,
-    gate.LARGE_CHANGES,
 )
 FOLDERS = ("tfexposure", "trainers", "export", "benchmarks", "examples")
 # `web/` is not looked at: a browser runs JavaScript, which has its own copies.

@@ -14,7 +14,6 @@ from tfexposure.blind import (
     CurveExpert,
     GlobalEncoder,
     LocalUNet,
-    MixtureOfCurves,
 )
 from tfexposure.layers import (
     BatchNormalization,
@@ -55,7 +54,6 @@ ARGUMENTS = {
         "histogram_step": 2,
     },
     LocalUNet: {"widths": (4, 5)},
-    MixtureOfCurves: BRANCH,
     NoiseInjection: {"seed": 6},
     PatchDiscriminator: {
         "filters": 2,
@@ -121,7 +119,7 @@ def test_arguments_are_attributes_and_from_config_gives_an_equal(kind):
     assert through_json.get_config() == config
 
 
-@pytest.mark.parametrize("kind", [BlindRestorer, MixtureOfCurves, LocalUNet])
+@pytest.mark.parametrize("kind", [BlindRestorer, CurveDistribution, LocalUNet])
 def test_blind_layers_have_one_data_type_and_no_mixed_one(kind):
     layer = kind(**ARGUMENTS[kind] | {"dtype": "float64"})
     policies = {inner.dtype_policy.name for inner in layer._flatten_layers()}

@@ -21,12 +21,13 @@ class FakeModel(Model):
     thumbnail = 8
     grid_spec = SPEC
 
-    def __init__(self, offset=0.25, slopes=SLOPES, lift=0.0):
-        self.offset, self.lift = offset, lift
+    def __init__(self, offset=0.25, slopes=SLOPES, lift=0.0, share=1.0):
+        self.offset, self.lift, self.share = offset, lift, share
         self.slopes, self.seen = slopes, []
 
     def encode_photo(self, thumbnail):
-        return self.slopes, np.zeros(2, np.float32)
+        exposure = np.array([self.share, 0.7, 0.2], np.float32)
+        return self.slopes, np.zeros(2, np.float32), exposure
 
     def affine_coefficients(self, image, slopes, embedding):
         self.seen.append(image)
@@ -117,43 +118,31 @@ def test_strips_join_exactly():
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
-def test_photo_that_would_hardly_change_is_left_alone():
-    model = FakeModel(slopes=np.full(3, 0.99, np.float32))
-    levels, answer = corrected(picture(40, 50), model, force=False)
-    np.testing.assert_array_equal(answer, levels)
-    assert not model.seen
-    _, answer = corrected(picture(40, 50), model)
-    assert np.abs(answer.astype(int) - levels).max() > 1
-    _, forced = corrected(picture(40, 50), FakeModel())
-    _, answer = corrected(picture(40, 50), FakeModel(), force=False)
-    np.testing.assert_array_equal(answer, forced)
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_the_model_says_how_much_of_its_answer_is_mixed_in(share):
+    model = FakeModel(share=share)
+    pixels = picture(40, 50)
+    levels, answer = corrected(pixels, model, force=False)
+    wanted = levels + share * (by_hand(levels, 0.25) - levels)
+    assert np.abs(answer - wanted).max() <= 0.51
+    # Where there is none, the network is not even asked for more.
+    assert bool(model.seen) == (share > 0)
+    _, forced = corrected(pixels, model)
+    assert np.abs(forced - by_hand(levels, 0.25)).max() <= 0.51
 
 
 @pytest.mark.parametrize(
-    ("white_rows", "level", "slope", "share"),
-    [
-        (0, 0.5, 0.8, 0.0),  # Nothing is clipped, and it changes by 0.1 only.
-        (0, 0.9, 0.5, 1.0),  # By 0.45: too bright whatever is clipped.
-        (0, 0.8, 0.669, 0.5),  # By 0.265.
-        (1, 0.4, 0.8, 0.0),  # 1 % is clipped,
-        (2, 0.4, 0.8, 0.2),  # 2 %,
-        (3, 0.4, 0.8, 0.6),  # 3 %,
-        (4, 0.4, 0.8, 1.0),  # 4 %.
-        (4, 0.4, 0.95, 0.6),  # But it changes by 0.022 only.
-    ],
+    ("share", "verdict"),
+    [(0.0, "well exposed"), (0.3, "needs invention")],
 )
-def test_answer_is_mixed_in_by_the_clipped_share(
-    white_rows, level, slope, share
-):
-    model = FakeModel(offset=0.0, slopes=np.full(3, slope, np.float32))
-    pixels = np.full((100, 50, 3), level)
-    pixels[:white_rows] = 1
-    levels, answer = corrected(pixels, model, force=False)
-    expected = levels * (1 - share * (1 - slope))
-    # The thumbnail's average change is near to the photo's.
-    assert np.abs(answer - expected)[white_rows:].max() <= 2
-    if not share:
-        np.testing.assert_array_equal(answer, levels)
+def test_the_model_says_how_far_a_photo_is_overexposed(share, verdict):
+    levels = np.rint(picture(40, 50) * 255).astype(np.uint8)
+    photo = Photo("test", PixelBuffer.of_array(levels), "png")
+    before = correct_photo(photo, FakeModel(share=share), Settings()).before
+    assert before.stops == pytest.approx(0.7)
+    assert before.stops_spread == pytest.approx(0.2)
+    assert before.tau == pytest.approx(2**-0.7)
+    assert before.verdict == verdict
 
 
 def test_stops_take_the_place_of_the_guess():

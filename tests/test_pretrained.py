@@ -59,7 +59,7 @@ def test_wide_blown_areas_are_filled_by_what_surrounds_them(name):
     _, overexposed = _photos()
     overexposed[64:320, 64:448] = 1.0
     thumbnail = restorer.thumbnail(overexposed[None])
-    slopes, embedding = restorer.encode_photo(thumbnail)
+    slopes, embedding, _ = restorer.encode_photo(thumbnail)
     found = []
     for shade in (0.2, 0.7):
         surrounded = overexposed.copy()

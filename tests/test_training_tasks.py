@@ -224,20 +224,6 @@ def test_blind_run_through_the_script(source, tmp_path, capsys):
         np.testing.assert_allclose(mine, theirs, atol=1e-3)
 
 
-def test_the_gate_alone_is_trained(source):
-    config = support.packed_config(source, "blind")
-    values = config.to_dict()
-    values["blind_loss"] |= {"only_gate": True}
-    task = make_task(config_module.Config.from_dict(values))
-    assert list(task.networks) == ["restorer"]
-    branch = task.networks["restorer"].global_branch
-    gating = {
-        id(v) for v in (*branch.gate_encoder.weights, *branch.gate.weights)
-    }
-    trained = task.networks["restorer"].trainable_variables
-    assert trained and {id(v) for v in trained} <= gating
-
-
 def test_crops_that_replicas_cannot_share(source):
     config = support.packed_config(source, "blind")
     with pytest.raises(UserError, match="multiple of the 4 replicas"):

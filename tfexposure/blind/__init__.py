@@ -1,8 +1,9 @@
 """The blind model: correction that keeps what was not wrong.
 
-A thumbnail of the whole photo gives a tone curve: how far it is overexposed,
-and by what sort of camera, on which a gate decides between two experts' curves.
-The curve alone makes the answer wherever no channel is clipped, so nothing is
+A thumbnail of the whole photo gives a distribution over tone curves: how far it
+is overexposed, by what sort of camera, or not at all. The curve with the best
+expected PSNR is taken; where that is none, the photo stays as it is. The curve
+alone makes the answer wherever no channel is clipped, so nothing is
 invented there. Where a channel is clipped, a local network replaces it by an
 affine function of all three, which carries detail over from channels that
 survived. Near white it may lift all three, for glows that a shoulder squeezed.
@@ -21,11 +22,7 @@ from tfexposure.blind.camera_statistics import (
     soft_histogram,
 )
 from tfexposure.blind.curve_distribution import CurveDistribution
-from tfexposure.blind.global_encoder import (
-    CurveExpert,
-    GlobalEncoder,
-    MixtureOfCurves,
-)
+from tfexposure.blind.global_encoder import CurveExpert, GlobalEncoder
 from tfexposure.blind.local_unet import LocalUNet
 from tfexposure.blind.restorer import BlindRestorer
 from tfexposure.blind.tone_curve import KNOTS, tone_curve
@@ -34,7 +31,6 @@ __all__ = [
     "KNOTS",
     "LEVELS",
     "LocalUNet",
-    "MixtureOfCurves",
     "BlindRestorer",
     "GlobalEncoder",
     "CurveDistribution",

@@ -8,6 +8,7 @@ from keras import layers, ops
 
 from tfexposure.blind.global_encoder import Branch, GlobalEncoder
 from tfexposure.blind.tone_curve import KNOTS
+from tfexposure.imaging.clipping import clip_mask
 from tfexposure.imaging.luminance import luminance_of_channels
 from tfexposure.imaging.tone_curve import pieces_of
 from tfexposure.imaging.transfer_curves import GAMMA_2_2
@@ -17,6 +18,9 @@ from tfexposure.layers import register
 _NO_ERROR = 3e-4
 # How sharply the best hypothesis wins. Two that differ by 1 dB weigh 2.5 to 1.
 _DECISION = 4.0
+# Where the curves win over the identity with less than the first, the photo is
+# left alone; from the second on the answer is taken in full.
+_WINS = (0.3, 0.7)
 # Every so many rows and columns of the thumbnail tell hypotheses apart.
 _STEP = 4
 
@@ -30,8 +34,7 @@ class CurveDistribution(Branch):
     squeezed, a white hall like a blown one; a single answer would lie in
     between, and be wrong for all of them.
 
-    Input: thumbnails (N, 128, 128, 9). Output: positive slopes (N, pieces) of
-    the best curve, see `tone_curve`, and the embedding (N, embedding_size).
+    Input: thumbnails (N, 128, 128, 9). Output: what `judge` returns.
 
     Args:
         widths, embedding_size, dropout: see `GlobalEncoder`.
@@ -75,10 +78,24 @@ class CurveDistribution(Branch):
             layer.build((None, self.embedding_size))
 
     def call(self, thumbnail, training=False):
+        return self.judge(thumbnail, training=training)
+
+    def judge(self, thumbnail, training=False):
+        """Decides for a curve.
+
+        Returns:
+            Positive slopes (N, pieces) of the best curve, see `tone_curve`; the
+            embedding (N, embedding_size); and the exposure (N, 3): the share of
+            the answer that the photo needs, see `choose`, then mean and
+            standard deviation of its stops, see `stops`.
+        """
         slopes, logits, embedding = self.distribution(
             thumbnail, training=training
         )
-        return self.choose(slopes, logits, thumbnail)[0], embedding
+        best, share = self.choose(slopes, logits, thumbnail)
+        stops = self.stops(slopes, logits, thumbnail)
+        exposure = ops.concatenate([share, *(s[:, None] for s in stops)], 1)
+        return best, embedding, exposure
 
     def distribution(self, thumbnail, training=False):
         """Predicts the distribution.
@@ -122,10 +139,10 @@ class CurveDistribution(Branch):
             ops.log(ops.maximum(square, 0.0) + _NO_ERROR),
         )
         weights = ops.softmax(-_DECISION * expected)
-        share = 1.0 - weights[:, :1]
-        others = weights[:, 1:, None] / ops.maximum(share[..., None], 1e-6)
+        wins = 1.0 - weights[:, :1]
+        others = weights[:, 1:, None] / ops.maximum(wins[..., None], 1e-6)
         mean = ops.sum(others * ops.log(slopes[:, 1:]), axis=1)
-        return ops.exp(mean), share
+        return ops.exp(mean), clip_mask(wins, _WINS)
 
     def stops(self, slopes, logits, thumbnail):
         """By how many stops the hypotheses darken, and how they spread.

@@ -14,9 +14,6 @@ from tfexposure.blind.tone_curve import KNOTS
 from tfexposure.imaging.clipping import MEAN_RAMP, clip_mask
 from tfexposure.layers import constructor_arguments, full_precision, register
 
-# How sharply the mixture goes over from one expert to the other
-# (docs/research.md has the figures of other choices).
-GATE_SHARPNESS = 10.0
 # The two middle levels see most of a scene; they get residual blocks.
 _RESIDUAL_LEVELS = (2, 3)
 
@@ -156,75 +153,3 @@ class CurveExpert(Branch):
         # would tint photos of one colour.
         log_slopes = self.gain(embedding) + self.slopes(embedding)
         return ops.exp(ops.clip(log_slopes, -4.0, 2.0)), embedding
-
-
-@register
-class MixtureOfCurves(Branch):
-    """Mixes two tone curves by a gate: a mixture of experts.
-
-    What the paper's power law clipped looks much like what a camera squeezed,
-    but calls for another answer, and one network that learns both kinds gives
-    answers in between. Here each expert learns one kind of photo, and the
-    gate, which sees `camera_statistics` as well, learns to tell them. Slopes
-    are mixed by their geometric, embeddings by their arithmetic mean, weighted
-    by the gate. Input and output are those of `CurveExpert`.
-
-    Args:
-        widths, embedding_size, dropout: see `GlobalEncoder`.
-
-    Reference:
-        Jacobs et al., Adaptive mixtures of local experts (1991).
-    """
-
-    def _make(self, *arguments):
-        self.power_law_expert = CurveExpert(*arguments)
-        self.camera_expert = CurveExpert(*arguments)
-        self.gate_encoder = GlobalEncoder(
-            *arguments, use_camera_statistics=True
-        )
-        self.gate = layers.Dense(1, kernel_initializer="zeros")
-
-    def build(self, input_shape):
-        for layer in (
-            self.power_law_expert,
-            self.camera_expert,
-            self.gate_encoder,
-        ):
-            layer.build(input_shape)
-        self.gate.build((None, self.embedding_size))
-
-    def call(self, thumbnail, training=False):
-        return self.mix(*self.components(thumbnail, training=training))
-
-    def components(self, thumbnail, training=False):
-        """Asks both experts and the gate.
-
-        Returns:
-            (slopes, embedding) of the power law's expert, the same of the
-            camera's, and the gate's logits (N, 1).
-        """
-        return (
-            self.power_law_expert(thumbnail, training=training),
-            self.camera_expert(thumbnail, training=training),
-            self.gate_logits(thumbnail, training=training),
-        )
-
-    def gate_logits(self, thumbnail, training=False):
-        """Predicts (N, 1) logits that a camera made the photo."""
-        return self.gate(self.gate_encoder(thumbnail, training=training))
-
-    def mix(self, power_law, camera, gate_logits):
-        """Mixes what `components` returned.
-
-        Returns:
-            Slopes (N, pieces) and embedding (N, embedding_size).
-        """
-        share = ops.sigmoid(GATE_SHARPNESS * gate_logits)
-        (slopes, embedding), (camera_slopes, camera_embedding) = (
-            power_law,
-            camera,
-        )
-        return (
-            slopes ** (1.0 - share) * camera_slopes**share,
-            embedding + share * (camera_embedding - embedding),
-        )

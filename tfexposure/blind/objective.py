@@ -32,7 +32,6 @@ def expose_batch(batch):
         "target": target,
         "thumbnail": thumbnails_of(overexposed),
         "crop": batch["crop"],
-        "camera": batch["camera"],
     }
 
 
@@ -125,25 +124,10 @@ def _local_losses(
 def _global_losses(model, batch, power):
     """Returns the slopes, the embedding and the losses of whole photos."""
     images = batch["overexposed"], batch["target"]
-    if model.known_stops is not None:
-        slopes, embedding = model.encode_photo(
-            batch["thumbnail"], training=True
-        )
-        return slopes, embedding, _curve_losses(model, *images, slopes)
-    if model.hypotheses:
+    if model.known_stops is None:
         return _distribution_losses(model, batch, power)
-    branch = model.global_branch
-    power_law, camera, logits = branch.components(
-        batch["thumbnail"], training=True
-    )
-    label = ops.expand_dims(batch["camera"], 1)
-    # Every photo teaches the expert of its own kind.
-    own = ops.where(label > 0.5, camera[0], power_law[0])
-    losses = _curve_losses(model, *images, own)
-    losses["kind"] = _cross_entropy(logits, label)
-    # What is filled has no say in what a photo is.
-    mixed = branch.mix(power_law, camera, ops.stop_gradient(logits))
-    return *mixed, losses
+    slopes, embedding, _ = model.encode_photo(batch["thumbnail"], training=True)
+    return slopes, embedding, _curve_losses(model, *images, slopes)
 
 
 def _distribution_losses(model, batch, power):
@@ -177,26 +161,6 @@ def _curve_errors(model, overexposed, target):
     """Returns `CurveErrors` of every fourth pixel, where nothing is clipped."""
     seen, wanted = overexposed[:, ::4, ::4], target[:, ::4, ::4]
     return CurveErrors(seen, wanted, 1.0 - model.clip_mask(seen))
-
-
-def gate_losses(model, batch):
-    """Computes what the gate learns from, and nothing else.
-
-    Args:
-        model: BlindRestorer of unknown exposure.
-        batch: what `expose_batch` returned.
-
-    Returns:
-        dict of scalars: `loss`, and the same as `kind`.
-    """
-    logits = model.global_branch.gate_logits(batch["thumbnail"], training=True)
-    loss = _cross_entropy(logits, ops.expand_dims(batch["camera"], 1))
-    return {"loss": loss, "kind": loss}
-
-
-def _cross_entropy(logits, label):
-    """Mean cross-entropy of logits (N, 1) against labels 0 or 1."""
-    return ops.mean(ops.softplus(logits) - label * logits)
 
 
 def _weighted(losses, weights):

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from tfexposure.blind.curve_distribution import CurveDistribution
-from tfexposure.blind.global_encoder import CurveExpert, MixtureOfCurves
+from tfexposure.blind.global_encoder import CurveExpert
 from tfexposure.blind.local_unet import (
     LIFT,
     MATRIX_ROWS,
@@ -28,6 +28,17 @@ from tfexposure.layers import (
     pad_to_multiple,
     register,
 )
+
+
+def mix_in(image, answer, exposure):
+    """Mixes into images the share of an answer that their photos need.
+
+    Args:
+        image, answer: (N, H, W, 3).
+        exposure: (N, 3), of `BlindRestorer.encode_photo`.
+    """
+    share = exposure[:, :1, None, None]
+    return image + share * (answer - image)
 
 
 @register
@@ -54,7 +65,7 @@ class BlindRestorer(keras.Model):
         known_stops: how far every photo is overexposed, if that is known: the
             curve is then the line that undoes it, eq. (10), whatever the
             photo.
-        hypotheses: curves of `CurveDistribution`; 0: a `MixtureOfCurves`.
+        hypotheses: see `CurveDistribution`.
     """
 
     def __init__(
@@ -66,7 +77,7 @@ class BlindRestorer(keras.Model):
         clip=MASK_RAMP,
         lift=0.7,
         known_stops=None,
-        hypotheses=0,
+        hypotheses=8,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -83,10 +94,8 @@ class BlindRestorer(keras.Model):
             if known_stops is not None:
                 # A known exposure leaves nothing to tell.
                 self.global_branch = CurveExpert(*arguments)
-            elif hypotheses:
-                self.global_branch = CurveDistribution(*arguments, hypotheses)
             else:
-                self.global_branch = MixtureOfCurves(*arguments)
+                self.global_branch = CurveDistribution(*arguments, hypotheses)
             self.local_unet = LocalUNet(unet_widths)
 
     @property
@@ -118,12 +127,9 @@ class BlindRestorer(keras.Model):
             image, thumbnail = inputs
         else:
             image, thumbnail = inputs, self.thumbnail(inputs)
-        slopes, embedding, share = self.judge_photo(thumbnail, training)
+        slopes, embedding, exposure = self.encode_photo(thumbnail, training)
         answer = self.restore(image, slopes, embedding, training=training)
-        if share is None:
-            return answer
-        share = ops.reshape(share, (-1, 1, 1, 1))
-        return image + share * (answer - image)
+        return mix_in(image, answer, exposure)
 
     def thumbnail(self, image):
         """Reduces whole photos (N, H, W, 3) to (N, 128, 128, 9)."""
@@ -133,31 +139,18 @@ class BlindRestorer(keras.Model):
         """Encodes whole photos by their thumbnails (N, 128, 128, 9).
 
         Returns:
-            Slopes of the tone curve (N, pieces), and the embedding
-            (N, embedding_size).
+            Slopes of the tone curve (N, pieces); the embedding
+            (N, embedding_size); and the exposure (N, 3): the share of the
+            answer that the photo needs, in [0, 1], by how many stops it is
+            overexposed, and how far these spread: see `CurveDistribution`.
         """
-        return self.judge_photo(thumbnail, training)[:2]
-
-    def judge_photo(self, thumbnail, training=False):
-        """Encodes whole photos, and says whether they need it.
-
-        Returns:
-            Slopes and embedding, see `encode_photo`; and the share of the
-            answer that each photo needs, (N, 1) in [0, 1], or None where
-            nothing tells it.
-        """
-        if self.hypotheses and self.known_stops is None:
-            branch = self.global_branch
-            slopes, logits, embedding = branch.distribution(
-                thumbnail, training=training
-            )
-            slopes, share = branch.choose(slopes, logits, thumbnail)
-            return slopes, embedding, share
+        if self.known_stops is None:
+            return self.global_branch.judge(thumbnail, training=training)
         slopes, embedding = self.global_branch(thumbnail, training=training)
-        if self.known_stops is not None:
-            known = GAMMA_2_2.from_linear(2.0**-self.known_stops)
-            slopes = ops.zeros_like(slopes) + float(known)
-        return slopes, embedding, None
+        known = float(GAMMA_2_2.from_linear(2.0**-self.known_stops))
+        slopes = ops.zeros_like(slopes) + known
+        told = ops.convert_to_tensor([1.0, self.known_stops, 0.0], slopes.dtype)
+        return slopes, embedding, ops.zeros_like(slopes[:, :1]) + told
 
     def clip_mask(self, image):
         """Says per channel how surely a value is clipped, in [0, 1]."""

@@ -78,7 +78,7 @@ _ADDED = (
     "train.step_factor",
 )
 # Fields of earlier versions that mean nothing now.
-_REMOVED = {"camera": ("glow",)}
+_REMOVED = {"camera": ("glow",), "blind_loss": ("only_gate", "kind")}
 _ADDED_SECTIONS = ("task", "restorer", "blind_loss", "camera")
 
 
@@ -210,16 +210,13 @@ class Config:
                 f"blind_loss.crop_size={self.blind_loss.crop_size} must be at "
                 f"most data.crop_size={side}"
             )
-        if self.train.discriminator_steps > 1 and (
-            self.blind_loss.only_gate or not self.blind_loss.adversarial
+        if (
+            self.train.discriminator_steps > 1
+            and not self.blind_loss.adversarial
         ):
             raise UserError(
                 "train.discriminator_steps: there is no discriminator without "
                 "blind_loss.adversarial"
-            )
-        if self.blind_loss.only_gate and self.restorer.stops:
-            raise UserError(
-                "blind_loss.only_gate: with restorer.stops there is no gate"
             )
         for name, only in (("precision", "float32"), ("accumulate", 1)):
             value = getattr(self.train, name)

@@ -199,10 +199,9 @@ class RestorerConfig:
         (24, 48, 64, 96, 96), "Widths of the local network.", least=1
     )
     hypotheses: int = _field(
-        0,
-        "Tone curves of the distribution over exposures, beside the identity; "
-        "0: two experts and a gate.",
-        least=0,
+        8,
+        "Tone curves of the distribution over exposures, beside the identity.",
+        least=1,
     )
 
 
@@ -217,14 +216,10 @@ class BlindLossConfig:
         least=0,
     )
     crop_size: int = _field(128, "Side of those crops, in pixels.", least=1)
-    only_gate: bool = _field(
-        False, "Trains nothing but the gate that tells who took the photo."
-    )
     curve: float = _weight(
         2.0, "L1 of the tone curve where nothing is clipped."
     )
     shape: float = _weight(4.0, "The same after the best gain per photo.")
-    kind: float = _weight(0.1, "Cross-entropy of the gate.")
     surprise: float = _weight(
         0.2, "Negative log likelihood under the distribution of curves."
     )

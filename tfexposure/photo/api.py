@@ -6,9 +6,13 @@ import pathlib
 
 import numpy as np
 
-from tfexposure.photo import batch, inspection, jobs
-from tfexposure.photo.correcting import Settings, correct_photo
-from tfexposure.photo.io import colour, orientation
+from tfexposure.photo import batch, jobs
+from tfexposure.photo.correcting import (
+    Settings,
+    correct_photo,
+    judge_photo,
+)
+from tfexposure.photo.io import orientation
 from tfexposure.photo.io.decode import read_photo
 from tfexposure.photo.io.photo import Photo
 from tfexposure.photo.io.pixel_buffer import PixelBuffer
@@ -73,26 +77,24 @@ def correct(
     return _as_image(correction.pixels.array(), photo, source.orientation)
 
 
-def inspect(photo):
+def inspect(photo, *, model=None):
     """Says how a photo is exposed.
 
     Args:
         photo: as for `correct`.
+        model: as for `correct`; it judges the shift.
 
     Returns:
         an `inspection.Inspection`: clipped shares, estimated shift, verdict.
+
+    Raises:
+        UserError: for a file or model that cannot be used.
     """
     if isinstance(photo, (str, os.PathLike)):
         source = read_photo(photo)
     else:
         source = _photo_in_memory(photo)
-    return inspect_photo(source)
-
-
-def inspect_photo(photo):
-    """Inspects a decoded `Photo`."""
-    space = colour.colour_of(photo.icc, photo.notes, photo.colours)
-    return inspection.inspect_photo(photo.pixels, photo.colours, space)[0]
+    return judge_photo(source, open_model(model))
 
 
 def _correct_file(path, output, model, settings):

@@ -203,6 +203,7 @@ class Batch:
         result.clipped_after = correction.after.clipped
         result.tau = correction.before.tau
         result.stops = correction.before.stops
+        result.stops_spread = correction.before.stops_spread
         write_correction(photo, correction, target, self._output)
         if self._mask is not None:
             write_mask(photo, correction, self._mask)

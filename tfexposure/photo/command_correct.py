@@ -316,9 +316,10 @@ def _sentence(result):
     if result.status == results.UNCHANGED:
         how = "left" if result.file == result.output else "copied"
         change = f" ({how} as it is; --force corrects it all the same)"
+    shift = results.shift(result.stops, result.stops_spread)
     return (
-        f"{result.output}: {result.verdict}, {result.stops:.1f} stops over, "
-        f"clipped {result.clipped_before:.2%} -> "
+        f"{result.output}: {result.verdict}, {shift} "
+        f"stops over, clipped {result.clipped_before:.2%} -> "
         f"{result.clipped_after:.2%}{change}"
     )
 

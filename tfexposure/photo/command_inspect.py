@@ -6,16 +6,18 @@ import pathlib
 import sys
 
 from tfexposure.errors import UserError
-from tfexposure.photo import api, jobs, overlay
+from tfexposure.photo import jobs, overlay, results
 from tfexposure.photo.command_correct import add_limits, check_side_file
+from tfexposure.photo.correcting import judge_photo
 from tfexposure.photo.io.decode import read_photo
 from tfexposure.photo.io.photo import Limits
+from tfexposure.runtime.opening import MODEL_KINDS, open_model
 
 _EPILOG = """\
 verdicts: "well exposed": nothing to do; "recoverable by
 gain": too bright, hardly clipped; "needs invention": clipped regions have to
 be made up; "a page or cut-out on white": not overexposed. The shift is
-a guess from the photo's look: docs/correct.md.
+what the model guesses, and how far its guesses spread: docs/correct.md.
 """
 
 
@@ -31,6 +33,7 @@ def add_arguments(parser):
         "channels) and magenta (all); needs a single photo",
     )
     add("--json", action="store_true", help="print JSON, one list")
+    add("--model", metavar="MODEL", help=f"who judges: {MODEL_KINDS}")
     add_limits(parser)
 
 
@@ -45,11 +48,11 @@ def main(args):
     if args.overlay:
         places = {jobs.place_of(paths[0])}
         check_side_file("--overlay", args.overlay, places, (".png",))
-    rows, failed = [], False
+    rows, failed, model = [], False, open_model(args.model)
     for path in paths:
         try:
             photo = read_photo(path, limits)
-            found = api.inspect_photo(photo)
+            found = judge_photo(photo, model)
             if args.overlay:
                 overlay.write_overlay(photo, args.overlay)
         except UserError as error:
@@ -92,6 +95,7 @@ def _facts(path, photo, found):
             zip(names, found.clipped_channels, strict=True)
         ),
         "stops": found.stops,
+        "stops_spread": found.stops_spread,
         "tau": found.tau,
         "verdict": found.verdict,
         "notes": photo.notes,
@@ -103,8 +107,8 @@ def _line(facts):
         f"{name} {share:.2%}"
         for name, share in facts["clipped_channels"].items()
     )
+    shift = results.shift(facts["stops"], facts["stops_spread"])
     return (
-        f"{facts['file']}: {facts['verdict']}; about {facts['stops']:.1f} "
-        f"stops over (tau {facts['tau']:.2f}); clipped {facts['clipped']:.2%} "
-        f"({channels})"
+        f"{facts['file']}: {facts['verdict']}; {shift} stops over "
+        f"(tau {facts['tau']:.2f}); clipped {facts['clipped']:.2%} ({channels})"
     )

@@ -6,7 +6,6 @@ import functools
 import numpy as np
 
 from tfexposure.errors import UsageError, UserError
-from tfexposure.imaging.gate import share_of_answer
 from tfexposure.imaging.luminance import luma
 from tfexposure.photo import inspection
 from tfexposure.photo.io import colour
@@ -119,7 +118,7 @@ def correct_photo(photo, model, settings, *, want_mask=False, progress=None):
     elif settings.strength > 0:
         if not hasattr(model, "restore"):
             model = model()
-        answer = _choose_answer(work, model, before)
+        answer, before = _choose_answer(work, model, before)
     if answer:
         answer(progress)
     elif settings.strength > 0 and settings.ev:
@@ -132,6 +131,27 @@ def correct_photo(photo, model, settings, *, want_mask=False, progress=None):
     after = inspection.inspect_pixels(work.pixels, photo.colours, space)
     found = Correction(work.pixels, True, work.invented, before, after)
     return _framed(found, whole, around.box) if framed else found
+
+
+def judge_photo(photo, model):
+    """Inspects a photo, its shift as a model judges it.
+
+    Args:
+        photo: a `Photo`.
+        model: a `Model`; the photo's look decides where it tells no exposure.
+
+    Returns:
+        an `inspection.Inspection`.
+    """
+    space = colour.colour_of(photo.icc, photo.notes, photo.colours)
+    found, around = inspection.inspect_photo(photo.pixels, photo.colours, space)
+    if found.verdict == inspection.ON_WHITE or not model.grid_spec:
+        return found
+    if around and around.is_frame:
+        pixels = photo.pixels.window(*around.box)
+        photo = dataclasses.replace(photo, pixels=pixels)
+    thumbnail = _Work(photo, space, Settings(), False).thumbnail(model)
+    return found.judged(model.encode_photo(thumbnail)[2])
 
 
 def _framed(found, photo, box):
@@ -150,41 +170,47 @@ def _choose_answer(work, model, before):
     """Decides whether the photo needs the network.
 
     Returns:
-        What corrects it, a function of the progress; or `None`.
+        What corrects it, a function of the progress, or `None`; and the
+        `Inspection`, as far as the model knows better.
     """
     settings = work.settings
     if model.judges:
         answer = model.correct(
             work.image(), settings.ev, settings.stops, settings.force
         )
-        return answer if answer is None else work.takes(answer)
-    thumbnail, spec = work.thumbnail(model), model.grid_spec
-    if spec:
-        slopes, embedding = model.encode_photo(thumbnail)
-        _check_finite(slopes)
-        if settings.stops is not None:
-            slopes = coefficient_grid.slopes_of_stops(
-                settings.stops, len(slopes)
-            )
-        curve = coefficient_grid.Curve(spec.knots, slopes)
-        share = 1.0
-        if not settings.force and settings.stops is None:
-            share = float(
-                share_of_answer(before.clipped, thumbnail, slopes, spec.knots)
-            )
-        if share > 0:
-            factor, small = work.reduced()
-            found = model.affine_coefficients(small, slopes, embedding)
-            _check_finite(found)
-            grid = coefficient_grid.CoefficientGrid(curve, spec, found, factor)
-            return functools.partial(work.apply, grid.apply, share)
-    elif settings.stops is not None:
+        return (None if answer is None else work.takes(answer)), before
+    thumbnail = work.thumbnail(model)
+    if model.grid_spec:
+        return _answer_by_grid(work, model, thumbnail, before)
+    if settings.stops is not None:
         raise UserError(
             "the model cannot be told the stops; the shipped one can"
         )
-    elif settings.force or before.verdict != inspection.WELL_EXPOSED:
-        return functools.partial(work.restore_tiles, model, thumbnail)
-    return None
+    if settings.force or before.verdict != inspection.WELL_EXPOSED:
+        tiles = functools.partial(work.restore_tiles, model, thumbnail)
+        return tiles, before
+    return None, before
+
+
+def _answer_by_grid(work, model, thumbnail, before):
+    """What `_choose_answer` does, for a model that tells the exposure."""
+    settings, spec = work.settings, model.grid_spec
+    slopes, embedding, exposure = model.encode_photo(thumbnail)
+    _check_finite(slopes)
+    _check_finite(exposure)
+    share, judged = float(exposure[0]), before.judged(exposure)
+    if settings.stops is not None:
+        slopes = coefficient_grid.slopes_of_stops(settings.stops, len(slopes))
+    if settings.force or settings.stops is not None:
+        share = 1.0
+    if share <= 0:
+        return None, judged
+    curve = coefficient_grid.Curve(spec.knots, slopes)
+    factor, small = work.reduced()
+    found = model.affine_coefficients(small, slopes, embedding)
+    _check_finite(found)
+    grid = coefficient_grid.CoefficientGrid(curve, spec, found, factor)
+    return functools.partial(work.apply, grid.apply, share), judged
 
 
 def _no_mask(shape):

@@ -29,7 +29,9 @@ class Inspection:
         clipped: share of pixels with any clipped channel, 0 to 1.
         clipped_channels: the same of each channel, R, G, B or grey.
         stops: estimated overexposure, in stops; 0 for none.
-        tau: the same as a fraction of full light that became white, 2^-stops.
+        stops_spread: standard deviation of that estimate, where a model made
+            it; else `None`.
+        tau: `stops` as a fraction of full light that became white, 2^-stops.
         verdict: `WELL_EXPOSED`, `GAIN`, `INVENTION` or `ON_WHITE`.
         histogram: int (colours, 256), levels of the photo's own channels.
     """
@@ -40,6 +42,28 @@ class Inspection:
     tau: float
     verdict: str
     histogram: np.ndarray = dataclasses.field(repr=False, compare=False)
+    stops_spread: float | None = None
+
+    def judged(self, exposure):
+        """Takes a model's word for the shift, instead of the photo's look.
+
+        Args:
+            exposure: (3,), of `Model.encode_photo`.
+
+        Returns:
+            an `Inspection`; of `WELL_EXPOSED`, where the model would leave
+            the photo alone.
+        """
+        share, stops, spread = map(float, exposure)
+        verdict = _verdict_of(self.clipped) if share > 0 else WELL_EXPOSED
+        stops = max(stops, 0.0)
+        return dataclasses.replace(
+            self,
+            stops=stops,
+            tau=2.0**-stops,
+            verdict=verdict,
+            stops_spread=spread,
+        )
 
 
 def inspect_photo(pixels, colours, space):
@@ -125,6 +149,8 @@ def luma_histogram(pixels, maximum, space):
 
 
 def _verdict(stops, clipped):
-    if stops < MIN_STOPS:
-        return WELL_EXPOSED
+    return WELL_EXPOSED if stops < MIN_STOPS else _verdict_of(clipped)
+
+
+def _verdict_of(clipped):
     return INVENTION if clipped >= MIN_CLIPPED else GAIN

@@ -114,9 +114,10 @@ def _picture(photo, rows):
 def _facts(result, photo):
     height, width, _ = photo.pixels.shape
     bits = photo.pixels.dtype.itemsize * 8
+    shift = results.shift(result.stops, result.stops_spread)
     facts = {
         "size": f"{width} × {height}, {photo.format}, {bits} bits",
-        "shift": f"{result.stops:.1f} stops over (τ ≈ {result.tau:.2f})",
+        "shift": f"{shift} stops over (τ ≈ {result.tau:.2f})",
         "clipped": (
             f"{result.clipped_before:.2%} → {result.clipped_after:.2%}"
         ),

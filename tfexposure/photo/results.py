@@ -23,6 +23,7 @@ class Result:
     clipped_after: float | None = None
     tau: float | None = None
     stops: float | None = None
+    stops_spread: float | None = None
     seconds: float = 0.0
     error: str | None = None
     notes: list = dataclasses.field(default_factory=list)
@@ -33,6 +34,11 @@ def write_json(path, results):
     rows = [dataclasses.asdict(result) for result in results]
     with files.atomic_file(path) as file:
         file.write(json.dumps(rows, indent=2).encode() + b"\n")
+
+
+def shift(stops, spread):
+    """Stops as text, and how sure they are."""
+    return f"{stops:.1f} ± {spread:.1f}" if spread else f"{stops:.1f}"
 
 
 def table(results):

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfexposure.blind import KNOTS, BlindRestorer
+from tfexposure.blind.restorer import mix_in
 from tfexposure.imaging.clipping import COUNT_RAMP
 from tfexposure.imaging.thumbnail import THUMBNAIL_CHANNELS, THUMBNAIL_SIZE
 from tfexposure.paper.field_of_view import tile_halo
@@ -22,15 +23,16 @@ class Graph:
 
     Attributes:
         restore: function of a window, float32 (N, h, w, 3) in [0, 1], and of
-            the tensors of `encode_photo`; answers the window, restored.
+            slopes and embedding, if there is `encode_photo`; answers the
+            window, restored.
         variables: list of tf.Variable the functions read.
         stride: windows start at multiples of it, in pixels.
         halo: pixels around a window on which its inner pixels depend, or None
             if they depend on all of the photo, so that tiles do not join.
         thumbnail_shape: (T, T, channels) of the small copy of the whole photo
             that the network takes first, or None.
-        encode_photo: function of thumbnails to what `restore` needs: slopes
-            (N, pieces) of the tone curve, and embedding (N, n).
+        encode_photo: function of thumbnails to slopes, embedding and exposure;
+            see `BlindRestorer.encode_photo`.
         affine_coefficients: function like `restore`, of a photo at reduced
             size, to what corrects it at full size, (N, h', w', 13); or None.
         grid_spec: `GridSpec`, how these are applied.
@@ -51,7 +53,8 @@ class Graph:
         """Restores a window, given its photo's thumbnail if it needs one."""
         if not self.thumbnail_shape or self.encode_photo is None:
             return self.restore(image)
-        return self.restore(image, *self.encode_photo(thumbnail))
+        slopes, embedding, exposure = self.encode_photo(thumbnail)
+        return mix_in(image, self.restore(image, slopes, embedding), exposure)
 
 
 def graph_of(generator, shuffle: bool = True) -> Graph:

@@ -1,7 +1,7 @@
 """The whole of `tfexposure correct` as one graph, for photos of any size.
 
 What `photo.correcting` does strip by strip in NumPy: a look at the photo at
-reduced size, the gate, the tone curve and the coefficients at full size. The
+reduced size, the tone curve and the coefficients at full size. The
 formulas are the same functions (`imaging`, `coefficient_grid`); here are the
 loops over strips, which bound the memory.
 """
@@ -12,9 +12,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfexposure.imaging import area_resize, gate
-from tfexposure.imaging.appearance import CLIPPED_LEVEL, stops_of_appearance
-from tfexposure.imaging.luminance import luma
+from tfexposure.imaging import area_resize
+from tfexposure.imaging.appearance import CLIPPED_LEVEL
 from tfexposure.imaging.surround import (
     DIFFERENT,
     PURE,
@@ -63,7 +62,6 @@ class _Look:
     reduced: tf.Tensor  # (h, w, 3)
     factor: tf.Tensor
     clipped: tf.Tensor
-    stops: tf.Tensor
 
 
 def correct_whole(graph, image, options=Options()):  # noqa: B008
@@ -77,8 +75,9 @@ def correct_whole(graph, image, options=Options()):  # noqa: B008
     Returns:
         dict of `restored` (H, W, 3) of the image's type, and scalars:
         `changed`, whether any pixel may differ; `share` of the network's answer
-        that was mixed in, 0 to 1; `stops`, the overexposure guessed from the
-        photo's look; `clipped`, the share of its clipped pixels.
+        that was mixed in, 0 to 1; `stops`, by how many the photo is
+        overexposed, and `stops_spread`, how unsure that is; `clipped`, the
+        share of its clipped pixels.
     """
     options = Options(*map(tf.convert_to_tensor, options))
     box, is_page = _find_surround(image)
@@ -87,8 +86,14 @@ def correct_whole(graph, image, options=Options()):  # noqa: B008
     inside = tf.cond(framed, lambda: _cut(image, box), lambda: image)
     look = _look_at(inside)
     told = options.stops >= 0
-    slopes, embedding, share = _decide(graph, look, options)
-    share = tf.where(told | options.force, 1.0, tf.where(is_page, 0.0, share))
+    thumbnail = tf.clip_by_value(thumbnails_of_views(look.view), 0.0, 1.0)
+    found = graph.encode_photo(thumbnail[None])
+    slopes, embedding, exposure = (values[0] for values in found)
+    line = coefficient_grid.slopes_of_stops(options.stops, slopes.shape[-1])
+    slopes = tf.where(told, line, slopes)
+    exposure = tf.where(is_page, 0.0, exposure)
+    share, stops, spread = tf.unstack(exposure)
+    share = tf.where(told | options.force, 1.0, share)
     share = tf.where(options.strength > 0, share, 0.0)
     changed = (options.strength > 0) & ((share > 0) | (options.ev != 0))
 
@@ -103,19 +108,10 @@ def correct_whole(graph, image, options=Options()):  # noqa: B008
         "restored": tf.cond(changed, change, lambda: image),
         "changed": changed,
         "share": share,
-        "stops": tf.where(is_page, 0.0, look.stops),
+        "stops": tf.maximum(tf.where(told, options.stops, stops), 0.0),
+        "stops_spread": tf.where(told, 0.0, spread),
         "clipped": look.clipped,
     }
-
-
-def _decide(graph, look, options):
-    """Slopes and embedding of a photo, and the share that the gate says."""
-    thumbnail = tf.clip_by_value(thumbnails_of_views(look.view), 0.0, 1.0)
-    slopes, embedding = (v[0] for v in graph.encode_photo(thumbnail[None]))
-    knots = graph.grid_spec.knots
-    share = gate.share_of_answer(look.clipped, thumbnail, slopes, knots)
-    known = coefficient_grid.slopes_of_stops(options.stops, slopes.shape[-1])
-    return tf.where(options.stops >= 0, known, slopes), embedding, share
 
 
 def _grid_of(graph, look, slopes, embedding, share):
@@ -170,12 +166,7 @@ def _look_at(image):
         values = _real(pixels)
         red, green, blue = tf.unstack(values, axis=-1)
         brightest = tf.maximum(tf.maximum(red, green), blue)
-        # Every other row is enough for a histogram.
-        levels = tf.cast(tf.round(luma(values[::2]) * 255), tf.int32)
-        found = (
-            tf.math.count_nonzero(brightest >= _CLIPPED),
-            tf.math.bincount(tf.reshape(levels, (-1,)), minlength=256),
-        )
+        clipped = tf.math.count_nonzero(brightest >= _CLIPPED)
         # Of the view's rows those that this strip has a part in.
         bottom = top + tf.shape(pixels)[0]
         first = top * _VIEW // height
@@ -185,10 +176,10 @@ def _look_at(image):
             tf.reshape(values, (bottom - top, width * 3)),
         )
         small = coefficient_grid.block_means(values, factor)
-        return (lines, tf.range(first, last), small), found
+        return (lines, tf.range(first, last), small), (clipped,)
 
-    start = tf.constant(0, tf.int64), tf.zeros(256, tf.int32)
-    (lines, places, small), (clipped, shades) = _walk(
+    start = (tf.constant(0, tf.int64),)
+    (lines, places, small), (clipped,) = _walk(
         image, strip, [_LINES, _PLACES, _IMAGE(tf.float32)], start, 2 * factor
     )
     lines = tf.math.segment_sum(*_sorted(lines, places))
@@ -196,16 +187,8 @@ def _look_at(image):
     view = columns @ tf.reshape(lines, (width, _VIEW * 3))
     view = tf.transpose(tf.reshape(view, (_VIEW, _VIEW, 3)), (1, 0, 2))
     count = tf.cast(height, tf.float64) * tf.cast(width, tf.float64)
-    clipped = tf.cast(clipped, tf.float64) / count
-    shades = tf.cast(shades, tf.float64)
-    stops = stops_of_appearance(shades / tf.reduce_sum(shades), clipped)
-    return _Look(
-        view,
-        small,
-        factor,
-        tf.cast(clipped, tf.float32),
-        tf.cast(stops, tf.float32),
-    )
+    clipped = tf.cast(tf.cast(clipped, tf.float64) / count, tf.float32)
+    return _Look(view, small, factor, clipped)
 
 
 def _sorted(values, places):

@@ -18,6 +18,7 @@ from tfexposure.runtime.signatures import (
     check_default,
     check_names,
     first_line,
+    take_look,
     take_thumbnail,
 )
 
@@ -58,6 +59,7 @@ class LiteModel(Model):
             raise UserError(
                 f"{origin}: not a .tflite file that loads ({first_line(error)})"
             ) from error
+        self._origin = origin
         check_default(signatures, origin)
         call = interpreter.get_signature_runner(DEFAULT)
         self.inputs = call.get_input_details()
@@ -85,7 +87,7 @@ class LiteModel(Model):
 
     def encode_photo(self, thumbnail):
         answer = self._run(LOOK, {"thumbnail": thumbnail[None]})
-        return answer["slopes"][0], answer["code"][0]
+        return tuple(v[0] for v in take_look(answer, self._origin))
 
     def affine_coefficients(self, image, slopes, embedding):
         inputs = {"image": image, "slopes": slopes, "code": embedding}

@@ -96,7 +96,10 @@ class Model:
         """Encodes a whole photo, seen as its thumbnail.
 
         Returns:
-            float32 slopes of its tone curve (pieces,), embedding (n,).
+            float32 slopes of its tone curve (pieces,); embedding (n,); and
+            exposure (3,): the share of the answer that the photo needs, in
+            [0, 1], 0 leaves it alone; by how many stops it is overexposed; and
+            their standard deviation, for how sure that is.
         """
         raise NotImplementedError
 

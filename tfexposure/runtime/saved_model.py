@@ -18,6 +18,7 @@ from tfexposure.runtime.signatures import (
     check_default,
     check_names,
     first_line,
+    take_look,
     take_thumbnail,
 )
 
@@ -40,7 +41,7 @@ class SavedModel(Model):
 
     def __init__(self, folder):
         tensorflow = import_tensorflow()
-        self._constant = tensorflow.constant
+        self._constant, self._folder = tensorflow.constant, folder
         try:
             self._model = tensorflow.saved_model.load(os.fspath(folder))
         except Exception as error:  # Many kinds, all about the files.
@@ -76,17 +77,18 @@ class SavedModel(Model):
 
     def encode_photo(self, thumbnail):
         answer = self._run(LOOK, thumbnail=thumbnail)
-        return answer["slopes"], answer["code"]
+        return take_look(answer, self._folder)
 
     def affine_coefficients(self, image, slopes, embedding):
         inputs = {"image": image, "slopes": slopes, "code": embedding}
         return self._run(FIELD, **inputs)["field"]
 
     def _restore_by_grid(self, image, thumbnail, spec):
-        slopes, embedding = self.encode_photo(thumbnail)
+        slopes, embedding, exposure = self.encode_photo(thumbnail)
         found = self.affine_coefficients(image, slopes, embedding)
         curve = Curve(spec.knots, slopes)
-        return CoefficientGrid(curve, spec, found, 1).apply(0, image)
+        answer = CoefficientGrid(curve, spec, found, 1).apply(0, image)
+        return image + exposure[0] * (answer - image)
 
     def _run(self, signature, **inputs):
         inputs = {k: self._constant(v[None]) for k, v in inputs.items()}

@@ -3,9 +3,11 @@
 from tfexposure.errors import UserError
 
 DEFAULT = "serving_default"
-# The network's two functions, of a thumbnail and of a photo at reduced size,
-# and the gate. Named as in the first files: signatures are public.
-LOOK, FIELD, SHARE = "serving_look", "serving_field", "serving_share"
+# The network's two functions, of a thumbnail and of a photo at reduced size.
+# Named as in the first files: signatures are public.
+LOOK, FIELD = "serving_look", "serving_field"
+# What the first answers: slopes, embedding and exposure.
+LOOKED = ("slopes", "code", "exposure")
 # The signatures of encoded pictures, what they take and what they answer.
 OF_BYTES, OF_BYTES_OPTIONS = "serving_bytes", "serving_bytes_options"
 BYTES_IN, BYTES_OUT = "image_bytes", "restored_bytes"
@@ -55,6 +57,20 @@ def check_names(inputs, outputs, origin):
             f"{', '.join(sorted(inputs))} and answers "
             f"{', '.join(sorted(outputs))}"
         )
+
+
+def take_look(answer, origin):
+    """Picks slopes, embedding and exposure from what `LOOK` answered.
+
+    Raises:
+        UserError: if the file is too old to tell the exposure.
+    """
+    if "exposure" not in answer:
+        raise UserError(
+            f"{origin}: was exported by an earlier version, which did not tell "
+            "the exposure; export it again"
+        )
+    return tuple(answer[name] for name in LOOKED)
 
 
 def first_line(error):

@@ -11,6 +11,7 @@ from tfexposure.runtime.signatures import (
     BYTES_OUT,
     FIELD,
     LOOK,
+    LOOKED,
     OF_BYTES,
     OF_BYTES_OPTIONS,
 )
@@ -23,6 +24,7 @@ _TOLD = {
     "changed": tf.bool,
     "share": tf.float32,
     "stops": tf.float32,
+    "stops_spread": tf.float32,
     "clipped": tf.float32,
 }
 _OPTIONS = {
@@ -145,8 +147,7 @@ def _traced_once(model):
     graph = model.graph
 
     def encode(thumbnail):
-        slopes, code = graph.encode_photo(thumbnail)
-        return {"slopes": slopes, "code": code}
+        return dict(zip(LOOKED, graph.encode_photo(thumbnail), strict=True))
 
     def answer(image, slopes, code):
         return {"field": graph.affine_coefficients(image, slopes, code)}
@@ -161,7 +162,7 @@ def _traced_once(model):
     field = _function(answer, _images(tf.float32), *known)
     once = dataclasses.replace(
         graph,
-        encode_photo=lambda small: [look(small)[s.name] for s in known],
+        encode_photo=lambda small: [look(small)[name] for name in LOOKED],
         affine_coefficients=lambda *inputs: field(*inputs)["field"],
     )
     return once, look, field

@@ -8,10 +8,9 @@ from typing import Any
 import tensorflow as tf
 
 from tfexposure.errors import UserError
-from tfexposure.imaging.gate import share_of_answer
 from tfexposure.runtime.keras_model import KerasModel
 from tfexposure.runtime.manifest import append_manifest
-from tfexposure.runtime.signatures import FIELD, LOOK, SHARE
+from tfexposure.runtime.signatures import FIELD, LOOK, LOOKED
 from tfexposure.serving import lite_checks
 from tfexposure.storage import write_atomically
 
@@ -40,12 +39,11 @@ def convert_to_tflite(
     The signature `serving_default` takes `image` (N, H, W, 3) in [0, 1], and
     `thumbnail` if the network looks at the whole photo, and answers
     `restored`. If the network has affine coefficients, a file of floating point
-    and any size has three signatures beside it, on the same weights:
-    `serving_look` takes the thumbnail and answers `slopes` and `code`, the
-    embedding; `serving_field` takes these and the photo at reduced size;
-    `serving_share` is the gate: it takes the share of `clipped` pixels, the
-    thumbnail and the slopes and answers the `share` of the answer that is to be
-    mixed in. Only built-in operations are used.
+    and any size has two signatures beside it, on the same weights:
+    `serving_look` takes the thumbnail and answers `slopes`, `code`, the
+    embedding, and `exposure`, see `Model.encode_photo`; `serving_field` takes
+    the former two and the photo at reduced size. Only built-in operations are
+    used.
 
     Args:
         model: `KerasModel`; for `int16x8` one of `shuffle=False`.
@@ -134,7 +132,7 @@ def _converter(module, has_grid, folder):
         )
     # Several signatures share their weights only by way of a SavedModel.
     # In the order of names: who knows no signatures takes the first.
-    names = ("serving_default", FIELD, LOOK, SHARE)
+    names = ("serving_default", FIELD, LOOK)
     signatures = {name: getattr(module, name) for name in names}
     tf.saved_model.save(module, folder, signatures=signatures)
     return tf.lite.TFLiteConverter.from_saved_model(
@@ -168,8 +166,8 @@ class _Module(tf.Module):
             return {"restored": graph.restore_tile(image, thumbnail)}
 
         def look(thumbnail):
-            slopes, code = graph.encode_photo(thumbnail)
-            return {"slopes": slopes, "code": code}
+            found = graph.encode_photo(thumbnail)
+            return dict(zip(LOOKED, found, strict=True))
 
         def field(image, slopes, code):
             return {"field": graph.affine_coefficients(image, slopes, code)}
@@ -183,10 +181,6 @@ class _Module(tf.Module):
                 )
             )
 
-        def share(clipped, thumbnail, slopes):
-            knots = graph.grid_spec.knots
-            return {"share": share_of_answer(clipped, thumbnail, slopes, knots)}
-
         self.serving_default = tf.function(restore, specs)
         if model.grid_spec:
             self.serving_look = tf.function(look, specs[1:])
@@ -196,6 +190,3 @@ class _Module(tf.Module):
                 for name in ("slopes", "code")
             ]
             self.serving_field = tf.function(field, [specs[0], *known])
-            clipped = tf.TensorSpec((None,), tf.float32, "clipped")
-            gate = [clipped, specs[1], known[0]]
-            self.serving_share = tf.function(share, gate)

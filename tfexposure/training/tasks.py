@@ -213,13 +213,11 @@ def _blind(config, replicas):
     networks = {"restorer": restorer}
     optimizers = {"restorer": adam(train, train.beta_1, train.weight_decay)}
     discriminator = features = None
-    if loss.only_gate:
-        _freeze_all_but_the_gate(restorer)
-    elif loss.adversarial:
+    if loss.adversarial:
         discriminator = _discriminator(config)
         networks["discriminator"] = discriminator
         optimizers["discriminator"] = adam(train, train.discriminator_beta_1)
-    if loss.perceptual and not loss.only_gate:
+    if loss.perceptual:
         features = _features(vgg19_features, config.loss.vgg19_weights)
 
     def prepare(batch):
@@ -228,19 +226,15 @@ def _blind(config, replicas):
         return prepared | {"crop": prepared["crop"][0]}
 
     def losses(batch):
-        if loss.only_gate:
-            found = blind_objective.gate_losses(restorer, batch)
-        else:
-            found = blind_objective.blind_losses(
-                restorer,
-                batch,
-                loss,
-                loss.crop_size,
-                loss.crops // replicas,
-                discriminator,
-                features,
-            )
-        found = dict(found)
+        found = blind_objective.blind_losses(
+            restorer,
+            batch,
+            loss,
+            loss.crop_size,
+            loss.crops // replicas,
+            discriminator,
+            features,
+        )
         return {"restorer": found.pop("loss"), **found}
 
     room = max(config.data.crop_size - loss.crop_size, 0) // 2 + 1
@@ -278,7 +272,6 @@ def _blind(config, replicas):
             "share",
             "curve",
             "filled_root",
-            "kind",
             "discriminator",
         ),
     )
@@ -297,16 +290,6 @@ def _shares(config):
         raise UserError(f"shares of photos add up to more than 1: {shares}")
     shares["train"] = max(rest, 0.0)
     return {group: share for group, share in shares.items() if share}
-
-
-def _freeze_all_but_the_gate(restorer):
-    branch = restorer.global_branch
-    for layer in (
-        branch.power_law_expert,
-        branch.camera_expert,
-        restorer.local_unet,
-    ):
-        layer.trainable = False
 
 
 def _discriminator(config):

@@ -69,8 +69,8 @@ def draw_cameras(rng, views, recipe, kind=FINISHED):
         dict of float32 arrays: `decode_table` (N, 3, TABLE_SIZE),
         `target_table` and `exposed_table` (N, TABLE_SIZE), `from_sensor` and
         `to_sensor` (N, 3, 3), and `ceiling`, `white` (the fourth root of white
-        in the tables), `camera` (1: no curve of a formula), `tau`,
-        `saturation`, `noise`, `quality` (0: no JPEG) and `seed`, each (N,).
+        in the tables), `tau`, `saturation`, `noise`, `quality` (0: no JPEG)
+        and `seed`, each (N,).
     """
     rows = [_draw_row(rng, view, recipe, kind) for view in views]
     return {
@@ -110,7 +110,6 @@ def _draw_row(rng, view, recipe, kind):
         "from_sensor": developed,
         "ceiling": np.array(found.ceiling / top),
         "white": np.array(top**-0.25),
-        "camera": np.array(float(not formula)),
         "tau": np.array(found.tau),
         "saturation": np.array(found.saturation),
         "noise": np.array(rng.uniform(0, recipe.noise) * rng.integers(0, 2)),
