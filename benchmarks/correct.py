@@ -42,8 +42,8 @@ def load(model):
     image = np.full((side, side, 3), 0.5, np.float32)
     model.restore(image, thumbnail_of(model))
     if model.grid_spec:
-        known = model.encode_photo(thumbnail_of(model))
-        model.affine_coefficients(image, *known)
+        slopes, embedding, _ = model.encode_photo(thumbnail_of(model))
+        model.affine_coefficients(image, slopes, embedding)
     return model, peak_megabytes()
 
 

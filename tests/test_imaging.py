@@ -13,7 +13,6 @@ from hypothesis.extra import numpy as arrays
 from keras import ops
 
 from tfexposure.imaging import (
-    appearance,
     area_resize,
     clipping,
     exposure,
@@ -25,7 +24,6 @@ from tfexposure.imaging import (
 )
 
 FORMULAS = (
-    appearance,
     area_resize,
     clipping,
     exposure,
@@ -338,22 +336,6 @@ def of_tensors(formula, *inputs):
     return ops.convert_to_numpy(answer)
 
 
-def test_appearance_is_made_of_quantiles():
-    random = np.random.default_rng(3)
-    levels = np.sort(random.integers(0, 256, 1000))
-    luma = np.bincount(levels, minlength=256) / 1000
-    found = appearance.appearance(luma, 0.09)
-    expected = [1, levels.mean() / 255, 0.09, 0.3]
-    # The level at which that share of the pixels is reached.
-    ranks = [19, 99, 249, 499, 749, 899]
-    np.testing.assert_allclose(found, [*expected, *(levels[ranks] / 255)])
-    stops = appearance.stops_of_appearance(luma, 0.09)
-    theirs = of_tensors(appearance.stops_of_appearance, luma, 0.09)
-    # On JAX float64 may be 32 bits.
-    np.testing.assert_allclose(theirs, stops, rtol=1e-4)
-    assert appearance.stops_of_appearance(np.eye(256)[40], 0.0) == 0
-
-
 def test_surround_is_judged_alike_by_tensors():
     random = np.random.default_rng(4)
     answers = set()
@@ -415,7 +397,6 @@ EXEMPT = {
     "tfexposure/imaging": "the formulas themselves",
 }
 # Numbers that mean something else: (file, number).
-OTHER_MEANING = {("benchmarks/exposure_estimate.py", 2.2)}  # Stops.
 
 
 def numbers_of(source):
@@ -446,8 +427,7 @@ def test_formulas_stand_in_imaging_alone(repository):
             if any(name.startswith(f"{exempt}/") for exempt in EXEMPT):
                 continue
             for line, numbers in formulas_in(path.read_text()):
-                if (name, numbers[0]) not in OTHER_MEANING:
-                    found.append(f"{name}:{line}: {numbers}")
+                found.append(f"{name}:{line}: {numbers}")
     assert not found, "\n".join(["use tfexposure.imaging:", *found])
 
 

@@ -42,10 +42,8 @@ def clipped_shares(overexposed):
 def tau_of_clipped_share(overexposed):
     """Estimates tau from how much of a photo is clipped, and nothing else.
 
-    Not what `tfexposure inspect` says (`imaging.appearance`): that
-    one also calls a bright photo overexposed of which nothing is clipped,
-    better up to 1.5 stops and worse at 3. A row without a network must do
-    nothing to such a photo, and must run on tensors.
+    Not what `tfexposure inspect` says, which asks the blind model: rows without
+    a network have none.
 
     A photo without clipped pixels gets 1: nothing to undo. The estimate
     knows typical photos of typical scenes, not this scene.

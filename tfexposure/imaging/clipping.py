@@ -6,6 +6,9 @@ from tfexposure.imaging.namespace import namespace_of
 # is. Of pixels whose answer is replaced: below white, because JPEG moves values
 # and a soft border shows less, but no lower than it must be.
 MASK_RAMP = (0.9, 0.99)
+# A channel of 8 bits from here on is called clipped: JPEG ripples keep white
+# regions from being 255 throughout.
+CLIPPED_LEVEL = 250
 # Of pixels that are counted: strict, few values below white.
 COUNT_RAMP = (0.97, 0.995)
 # Of means of many pixels, of which some are darker.

@@ -316,12 +316,12 @@ def _sentence(result):
     if result.status == results.UNCHANGED:
         how = "left" if result.file == result.output else "copied"
         change = f" ({how} as it is; --force corrects it all the same)"
-    shift = results.shift(result.stops, result.stops_spread)
-    return (
-        f"{result.output}: {result.verdict}, {shift} "
-        f"stops over, clipped {result.clipped_before:.2%} -> "
-        f"{result.clipped_after:.2%}{change}"
-    )
+    facts = [
+        result.verdict,
+        results.shift(result.stops, result.stops_spread),
+        f"clipped {result.clipped_before:.2%} -> {result.clipped_after:.2%}",
+    ]
+    return f"{result.output}: {', '.join(filter(None, facts))}{change}"
 
 
 def _correct_stream(args, source, target, model, settings, output, limits):

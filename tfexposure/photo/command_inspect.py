@@ -109,6 +109,6 @@ def _line(facts):
     )
     shift = results.shift(facts["stops"], facts["stops_spread"])
     return (
-        f"{facts['file']}: {facts['verdict']}; {shift} stops over "
+        f"{facts['file']}: {facts['verdict']}; {shift} "
         f"(tau {facts['tau']:.2f}); clipped {facts['clipped']:.2%} ({channels})"
     )

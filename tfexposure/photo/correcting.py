@@ -11,6 +11,7 @@ from tfexposure.photo import inspection
 from tfexposure.photo.io import colour
 from tfexposure.photo.io.pixel_buffer import STRIP_ROWS, PixelBuffer
 from tfexposure.runtime import coefficient_grid, thumbnails, tiling
+from tfexposure.runtime.opening import open_model
 
 # Feathering of --highlights_only: clipped pixels grow by `_GROW`, then two
 # box means of radius `_SOFTEN` make a slope of that width around them.
@@ -100,9 +101,7 @@ def correct_photo(photo, model, settings, *, want_mask=False, progress=None):
         UserError: if the network's answer is not finite.
     """
     space = colour.colour_of(photo.icc, photo.notes, photo.colours)
-    before, around = inspection.inspect_photo(
-        photo.pixels, photo.colours, space
-    )
+    before, around = inspection.inspect_photo(photo.pixels, photo.colours)
     whole, framed = photo, around and around.is_frame
     if framed:
         pixels = photo.pixels.window(*around.box)
@@ -128,7 +127,7 @@ def correct_photo(photo, model, settings, *, want_mask=False, progress=None):
             progress(1.0)
         mask = _no_mask(whole.pixels.shape) if want_mask else None
         return Correction(whole.pixels, False, mask, before, before)
-    after = inspection.inspect_pixels(work.pixels, photo.colours, space)
+    after = inspection.inspect_pixels(work.pixels, photo.colours)
     found = Correction(work.pixels, True, work.invented, before, after)
     return _framed(found, whole, around.box) if framed else found
 
@@ -138,20 +137,19 @@ def judge_photo(photo, model):
 
     Args:
         photo: a `Photo`.
-        model: a `Model`; the photo's look decides where it tells no exposure.
+        model: a `Model`; the shipped one where it tells no exposure.
 
     Returns:
         an `inspection.Inspection`.
     """
     space = colour.colour_of(photo.icc, photo.notes, photo.colours)
-    found, around = inspection.inspect_photo(photo.pixels, photo.colours, space)
-    if found.verdict == inspection.ON_WHITE or not model.grid_spec:
+    found, around = inspection.inspect_photo(photo.pixels, photo.colours)
+    if found.verdict == inspection.ON_WHITE:
         return found
     if around and around.is_frame:
         pixels = photo.pixels.window(*around.box)
         photo = dataclasses.replace(photo, pixels=pixels)
-    thumbnail = _Work(photo, space, Settings(), False).thumbnail(model)
-    return found.judged(model.encode_photo(thumbnail)[2])
+    return _judged(_Work(photo, space, Settings(), False), model, found)
 
 
 def _framed(found, photo, box):
@@ -178,6 +176,7 @@ def _choose_answer(work, model, before):
         answer = model.correct(
             work.image(), settings.ev, settings.stops, settings.force
         )
+        before = before.with_verdict(answer is not None)
         return (None if answer is None else work.takes(answer)), before
     thumbnail = work.thumbnail(model)
     if model.grid_spec:
@@ -186,10 +185,23 @@ def _choose_answer(work, model, before):
         raise UserError(
             "the model cannot be told the stops; the shipped one can"
         )
+    before = _judged(work, model, before)
     if settings.force or before.verdict != inspection.WELL_EXPOSED:
         tiles = functools.partial(work.restore_tiles, model, thumbnail)
         return tiles, before
     return None, before
+
+
+def _judged(work, model, found):
+    """An `Inspection` with what a model, or else the shipped one, says."""
+    if not model.grid_spec:
+        model = _judge()
+    return found.judged(model.encode_photo(work.thumbnail(model))[2])
+
+
+@functools.cache
+def _judge():
+    return open_model()
 
 
 def _answer_by_grid(work, model, thumbnail, before):

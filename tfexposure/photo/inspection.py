@@ -1,11 +1,10 @@
-"""How a photo is exposed: clipped shares, estimated shift, a verdict."""
+"""How a photo is exposed: clipped shares, the shift, a verdict."""
 
 import dataclasses
 
 import numpy as np
 
-from tfexposure.imaging.appearance import CLIPPED_LEVEL, stops_of_appearance
-from tfexposure.imaging.luminance import luma
+from tfexposure.imaging.clipping import CLIPPED_LEVEL
 from tfexposure.photo import surround
 
 CLIPPED = CLIPPED_LEVEL / 255
@@ -15,8 +14,6 @@ GAIN = "recoverable by gain"
 INVENTION = "needs invention"
 ON_WHITE = "a page or cut-out on white"
 
-# Below this many stops of overexposure nothing is worth changing.
-MIN_STOPS = 0.5
 # From this share of clipped pixels on a gain alone leaves white holes.
 MIN_CLIPPED = 0.01
 
@@ -28,24 +25,28 @@ class Inspection:
     Attributes:
         clipped: share of pixels with any clipped channel, 0 to 1.
         clipped_channels: the same of each channel, R, G, B or grey.
-        stops: estimated overexposure, in stops; 0 for none.
-        stops_spread: standard deviation of that estimate, where a model made
-            it; else `None`.
-        tau: `stops` as a fraction of full light that became white, 2^-stops.
-        verdict: `WELL_EXPOSED`, `GAIN`, `INVENTION` or `ON_WHITE`.
         histogram: int (colours, 256), levels of the photo's own channels.
+        verdict: `WELL_EXPOSED`, `GAIN`, `INVENTION` or `ON_WHITE`; `None`
+            where no model judged.
+        stops: overexposure that a model guesses, in stops; 0 for none. `None`
+            where none said it.
+        stops_spread: standard deviation of that guess.
     """
 
     clipped: float
     clipped_channels: tuple
-    stops: float
-    tau: float
-    verdict: str
     histogram: np.ndarray = dataclasses.field(repr=False, compare=False)
+    verdict: str | None = None
+    stops: float | None = None
     stops_spread: float | None = None
 
+    @property
+    def tau(self):
+        """Fraction of full light that became white, 2^-stops."""
+        return None if self.stops is None else 2.0**-self.stops
+
     def judged(self, exposure):
-        """Takes a model's word for the shift, instead of the photo's look.
+        """Takes a model's word for the shift.
 
         Args:
             exposure: (3,), of `Model.encode_photo`.
@@ -55,24 +56,24 @@ class Inspection:
             the photo alone.
         """
         share, stops, spread = map(float, exposure)
-        verdict = _verdict_of(self.clipped) if share > 0 else WELL_EXPOSED
+        found = self.with_verdict(share > 0)
         stops = max(stops, 0.0)
-        return dataclasses.replace(
-            self,
-            stops=stops,
-            tau=2.0**-stops,
-            verdict=verdict,
-            stops_spread=spread,
-        )
+        return dataclasses.replace(found, stops=stops, stops_spread=spread)
+
+    def with_verdict(self, needs_it):
+        """Tells whether a model would change the photo, and by what."""
+        verdict = WELL_EXPOSED
+        if needs_it:
+            verdict = INVENTION if self.clipped >= MIN_CLIPPED else GAIN
+        return dataclasses.replace(self, verdict=verdict)
 
 
-def inspect_photo(pixels, colours, space):
+def inspect_photo(pixels, colours):
     """Inspects a picture without what was drawn around it.
 
     Args:
         pixels: `PixelBuffer`.
         colours: as in `inspect_pixels`.
-        space: as in `inspect_pixels`.
 
     Returns:
         (`Inspection`, `surround.Surround` or `None`). A photo in a frame is
@@ -81,25 +82,23 @@ def inspect_photo(pixels, colours, space):
     around = surround.find_surround(pixels, colours)
     if around and around.is_frame:
         pixels = pixels.window(*around.box)
-    found = inspect_pixels(pixels, colours, space)
+    found = inspect_pixels(pixels, colours)
     if around and not around.is_frame:
-        found = dataclasses.replace(found, stops=0.0, tau=1.0, verdict=ON_WHITE)
+        found = dataclasses.replace(found, stops=0.0, verdict=ON_WHITE)
     return found, around
 
 
-def inspect_pixels(rows, colours, space):
+def inspect_pixels(rows, colours):
     """Inspects a picture strip by strip.
 
     Args:
         rows: `PixelBuffer`.
         colours: 1 or 3, how many channels of `rows` are not alpha.
-        space: conversion to sRGB, as from `colour.colour_of`.
 
     Returns:
         an `Inspection`.
     """
     histogram = np.zeros((colours, 256), np.int64)
-    shades = np.zeros(256, np.int64)
     clipped_any = count = 0
     for _, strip in rows.strips():
         pixels = strip[..., :colours]
@@ -114,19 +113,11 @@ def inspect_pixels(rows, colours, space):
             brightest = np.maximum(brightest, plane)
         clipped_any += np.count_nonzero(brightest >= CLIPPED_LEVEL)
         count += brightest.size
-        shades += luma_histogram(pixels, rows.maximum, space)
     clipped_each = histogram[:, CLIPPED_LEVEL:].sum(1)
-    stops = 0.0  # Of a picture of which nothing is seen.
-    if count:
-        seen = shades / max(shades.sum(), 1)
-        stops = float(stops_of_appearance(seen, clipped_any / count))
     count = max(count, 1)
     return Inspection(
         clipped=clipped_any / count,
         clipped_channels=tuple(float(n) / count for n in clipped_each),
-        stops=stops,
-        tau=2.0**-stops,
-        verdict=_verdict(stops, clipped_any / count),
         histogram=histogram,
     )
 
@@ -136,21 +127,3 @@ def to_levels(pixels, maximum):
     if maximum == 255:
         return pixels
     return np.rint(pixels * np.float32(255.0 / maximum)).astype(np.uint8)
-
-
-def luma_histogram(pixels, maximum, space):
-    """Counts the 256 levels of luma of every other row of pixels."""
-    values = pixels[::2].astype(np.float32) / maximum
-    values = np.clip(space.to_srgb(values), 0, 1)
-    if values.shape[-1] == 3:
-        values = luma(values)
-    levels = np.rint(values * 255).astype(np.int64)
-    return np.bincount(levels.ravel(), minlength=256)
-
-
-def _verdict(stops, clipped):
-    return WELL_EXPOSED if stops < MIN_STOPS else _verdict_of(clipped)
-
-
-def _verdict_of(clipped):
-    return INVENTION if clipped >= MIN_CLIPPED else GAIN

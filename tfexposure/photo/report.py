@@ -44,6 +44,7 @@ class Report:
             correction: its `Correction`.
         """
         before = _picture(photo, photo.pixels)
+        verdict = correction.before.verdict or "not judged"
         names = {
             "name": html.escape(shown(result.file)),
             "before": before,
@@ -58,8 +59,8 @@ class Report:
             labelled = labelled[:1]
         card = CARD.format(
             shown=figure,
-            verdict=html.escape(correction.before.verdict),
-            kind=correction.before.verdict.split()[0],
+            verdict=html.escape(verdict),
+            kind=verdict.split()[0],
             status=result.status,
             facts=_facts(result, photo),
             histograms="".join(
@@ -117,7 +118,7 @@ def _facts(result, photo):
     shift = results.shift(result.stops, result.stops_spread)
     facts = {
         "size": f"{width} × {height}, {photo.format}, {bits} bits",
-        "shift": f"{shift} stops over (τ ≈ {result.tau:.2f})",
+        "shift": f"{shift} (τ ≈ {result.tau:.2f})" if shift else "not judged",
         "clipped": (
             f"{result.clipped_before:.2%} → {result.clipped_after:.2%}"
         ),

@@ -37,8 +37,11 @@ def write_json(path, results):
 
 
 def shift(stops, spread):
-    """Stops as text, and how sure they are."""
-    return f"{stops:.1f} ± {spread:.1f}" if spread else f"{stops:.1f}"
+    """Stops as text, and how sure they are; '' where nobody said them."""
+    if stops is None:
+        return ""
+    sure = f" ± {spread:.1f}" if spread else ""
+    return f"{stops:.1f}{sure} stops over"
 
 
 def table(results):

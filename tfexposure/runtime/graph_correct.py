@@ -13,7 +13,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tfexposure.imaging import area_resize
-from tfexposure.imaging.appearance import CLIPPED_LEVEL
+from tfexposure.imaging.clipping import CLIPPED_LEVEL
 from tfexposure.imaging.surround import (
     DIFFERENT,
     PURE,
