@@ -144,7 +144,7 @@ def judge_photo(photo, model):
     """
     space = colour.colour_of(photo.icc, photo.notes, photo.colours)
     found, around = inspection.inspect_photo(photo.pixels, photo.colours)
-    if found.verdict == inspection.ON_WHITE:
+    if found.verdict:
         return found
     if around and around.is_frame:
         pixels = photo.pixels.window(*around.box)
@@ -194,6 +194,8 @@ def _choose_answer(work, model, before):
 
 def _judged(work, model, found):
     """An `Inspection` with what a model, or else the shipped one, says."""
+    if found.verdict:
+        return found
     if not model.grid_spec:
         model = _judge()
     return found.judged(model.encode_photo(work.thumbnail(model))[2])

@@ -114,12 +114,16 @@ def inspect_pixels(rows, colours):
         clipped_any += np.count_nonzero(brightest >= CLIPPED_LEVEL)
         count += brightest.size
     clipped_each = histogram[:, CLIPPED_LEVEL:].sum(1)
-    count = max(count, 1)
-    return Inspection(
-        clipped=clipped_any / count,
-        clipped_channels=tuple(float(n) / count for n in clipped_each),
+    seen = max(count, 1)
+    found = Inspection(
+        clipped=clipped_any / seen,
+        clipped_channels=tuple(float(n) / seen for n in clipped_each),
         histogram=histogram,
     )
+    if count:
+        return found
+    # Of a picture of which nothing is seen.
+    return dataclasses.replace(found, stops=0.0, verdict=WELL_EXPOSED)
 
 
 def to_levels(pixels, maximum):
