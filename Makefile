@@ -32,12 +32,9 @@ JAX_TESTS := baselines camera classifiers curve_distribution discriminator \
   exposure generator imaging layer_configs layers losses metrics blind \
   blind_camera_statistics perceptual weights
 
-# The photos of docs/model_card.md, and the scenes of brackets2 that validate:
-# cameras that no training scene was taken with.
+# The photos of docs/model_card.md.
 SHARED ?= ../shared/photos
 RUNS ?= runs
-VALID_SCENES := s04,s05,s06,s07,s18,s19,s20,s21,s24,s25,s26,s31,s32,s33,s34,$\
-  s39,s40,s43,s45,s47
 
 .PHONY: demo bundles test fuzz test-beam natural lint format install clean
 
@@ -90,7 +87,7 @@ $(RUNS)/photos.npz: | $(VENV)/.installed
 	$(BIN)/python trainers/pack_photos.py --train=$(SHARED)/scenes/train \
 	  --train=$(SHARED)/ccby --valid=$(SHARED)/scenes/valid \
 	  --valid=$(SHARED)/kodak --pairs=$(SHARED)/brackets \
-	  --train_pairs=$(SHARED)/brackets2 --valid_scenes=$(VALID_SCENES) \
+	  --train_pairs=$(SHARED)/brackets2 --flagfile=configs/scenes.flags \
 	  --kept=$(SHARED)/cid22 --light=$(SHARED)/hdr --documents=60 --output=$@
 
 lint: $(VENV)/.installed

@@ -375,6 +375,12 @@ def test_pairs_are_chosen_by_columns_and_split_by_scene(pairs):
         "06.png",
     ]
     assert read("mean_reference>=0.41") == ["11.png"]
+    assert read("reference=00.png|03.png") == ["00.png", "03.png"]
+    assert read("reference!=00.png|03.png", "camera=first") == [
+        "01.png",
+        "02.png",
+        "04.png",
+    ]
     both = [read(split=split) for split in real_pairs.SPLITS]
     assert sorted(both[0] + both[1]) == read()
     digests = [hashlib.sha256(f"s{i}".encode()).digest()[0] for i in range(4)]

@@ -18,8 +18,6 @@ FILE_NAME = "pairs.csv"
 SPLITS = ("validation", "test")
 
 _OPERATORS = {
-    "=": operator.eq,
-    "!=": operator.ne,
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,
@@ -59,7 +57,8 @@ def read_pairs(folder, where=(), split=None):
         folder: holds `pairs.csv` and its files.
         where: conditions that a pair must meet, all of them, such as
             `camera=Sony G8232` or `mean_reference>=0.33`: a column, an
-            operator and a value. `=` and `!=` compare text, the others numbers.
+            operator and a value. `=` and `!=` compare text, with any of
+            several alternatives (`scene=s01|s02`), the others numbers.
         split: `validation` or `test` takes one half of the scenes: `test`
             those for which the first byte of SHA-256 of the scene's name is
             odd. None takes all.
@@ -114,9 +113,11 @@ def _parse(condition, row, path):
             f"with a column of {path}: {', '.join(row)}."
         )
     column, sign, value = match.groups()
-    compare = _OPERATORS[sign]
     if sign in ("=", "!="):
-        return lambda row: compare(row[column], value)
+        values = value.split("|")
+        return lambda row: (row[column] in values) == (sign == "=")
+
+    compare = _OPERATORS[sign]
 
     def holds(row):
         try:
