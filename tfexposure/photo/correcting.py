@@ -68,6 +68,8 @@ class Correction:
     Attributes:
         rows: pixels, in the photo's own depth and colour space.
         changed: whether any pixel may differ from the photo's.
+        share: how much of the model's answer was mixed in, 0 to 1, apart from
+            the strength asked for.
         invented: `PixelBuffer` of one uint8 channel: how much of each pixel is
             invention (255) rather than recovery (0); `None` if not asked for.
         before: `inspection.Inspection` of the photo.
@@ -79,6 +81,7 @@ class Correction:
     invented: PixelBuffer | None
     before: inspection.Inspection
     after: inspection.Inspection
+    share: float = 0.0
 
 
 def correct_photo(photo, model, settings, *, want_mask=False, progress=None):
@@ -130,7 +133,9 @@ def correct_photo(photo, model, settings, *, want_mask=False, progress=None):
         mask = _no_mask(whole.pixels.shape) if want_mask else None
         return Correction(whole.pixels, False, mask, before, before)
     after = inspection.inspect_pixels(work.pixels, photo.colours, space)
-    found = Correction(work.pixels, True, work.invented, before, after)
+    found = Correction(
+        work.pixels, True, work.invented, before, after, work.share
+    )
     return _framed(found, whole, around.box) if framed else found
 
 
@@ -207,6 +212,7 @@ class _Work:
         self.invented = (
             PixelBuffer(height, width, 1, np.uint8) if want_mask else None
         )
+        self.share = 0.0
 
     def thumbnail(self, model):
         """The small copy that the model takes, if it does."""
@@ -244,6 +250,7 @@ class _Work:
             share: from 0 to 1.
             progress: called with the share done, or `None`.
         """
+        self.share = share
         for top, strip in self.source.strips():
             out, bottom = strip.copy(), top + len(strip)
             alpha = self._alpha(top, bottom) * share
@@ -255,6 +262,7 @@ class _Work:
 
     def restore_tiles(self, model, thumbnail, progress):
         """Runs the network at full size, tile by tile."""
+        self.share = 1.0
         height, width, _ = self.source.shape
         try:
             row_spans, column_spans = tiling.grid(
