@@ -67,7 +67,10 @@ def _start_real(base, folder, log):
         stderr=log,
         cwd=folder,
     )
-    client = clients.RestClient(f"127.0.0.1:{ports[1]}", timeout=30)
+    client = clients.RestClient(
+        f"127.0.0.1:{ports[1]}",
+        connection=clients.Connection(timeout=30, retries=0),
+    )
     end = time.monotonic() + HANG
     while True:
         try:
@@ -160,14 +163,16 @@ def test_refusals_say_why(connect):
 
 def test_no_server_and_no_answer_are_told_apart(connect):
     kind = clients.CLIENTS[connect.protocol]
+    how = clients.Connection(timeout=5, retries=0)
     with pytest.raises(UserError, match="no server can be reached"):
-        kind(f"127.0.0.1:{_free_port()}", timeout=5).restore(b"")
+        kind(f"127.0.0.1:{_free_port()}", connection=how).restore(b"")
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(UserError, match="no answer within 0.3 s|reached"):
-            kind(address, timeout=0.3).restore(b"")
+            how = clients.Connection(timeout=0.3)
+            kind(address, connection=how).restore(b"")
 
 
 def test_the_command_keeps_the_photo_s_metadata(
@@ -211,4 +216,4 @@ def test_the_server_s_configuration_is_well_formed(repository):
         text, model_server_config_pb2.ModelServerConfig()
     )
     (model,) = config.model_config_list.config
-    assert model.name == MODEL and model.base_path == "/models/exposure"
+    assert model.name == MODEL and model.base_path == "/models/tfexposure"

@@ -9,7 +9,7 @@ from tfexposure.errors import UsageError, UserError
 from tfexposure.imaging.gate import share_of_answer
 from tfexposure.imaging.luminance import luma
 from tfexposure.photo import inspection
-from tfexposure.photo.io import colour
+from tfexposure.photo.io import colour, tiff
 from tfexposure.photo.io.pixel_buffer import STRIP_ROWS, PixelBuffer
 from tfexposure.runtime import coefficient_grid, thumbnails, tiling
 
@@ -110,7 +110,7 @@ def correct_photo(photo, model, settings, *, want_mask=False, progress=None):
     whole, framed = photo, around and around.is_frame
     if framed:
         pixels = photo.pixels.window(*around.box)
-        photo = dataclasses.replace(photo, pixels=pixels)
+        photo = dataclasses.replace(photo, pixels=pixels, data=b"")
     work = _Work(photo, space, settings, want_mask)
     answer = None
     told = settings.force or settings.stops is not None
@@ -122,6 +122,7 @@ def correct_photo(photo, model, settings, *, want_mask=False, progress=None):
     elif settings.strength > 0:
         if not hasattr(model, "restore"):
             model = model()
+        model = model.for_file(_plain_file(photo, space), photo.pixels.shape)
         answer = _choose_answer(work, model, before)
     if answer:
         answer(progress)
@@ -137,6 +138,23 @@ def correct_photo(photo, model, settings, *, want_mask=False, progress=None):
         work.pixels, True, work.invented, before, after, work.share
     )
     return _framed(found, whole, around.box) if framed else found
+
+
+def _plain_file(photo, space):
+    """The file's bytes, if every decoder makes the photo's pixels of them."""
+    turned = 1
+    if photo.format == "jpeg" and photo.exif:
+        turned = tiff.orientation_of(photo.exif) or 1
+    # The tables of a JPEG of four inks are not kept.
+    known = photo.format == "png" or "qtables" in photo.encoding
+    is_plain = (
+        known
+        and space.is_identity
+        and not photo.has_alpha
+        and photo.pixels.dtype == np.uint8
+        and photo.orientation == turned
+    )
+    return (photo.data or None) if is_plain else None
 
 
 def _framed(found, photo, box):
