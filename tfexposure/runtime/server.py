@@ -23,6 +23,9 @@ class ServerModel(Model):
     Args:
         client: has `restore(bytes, options) -> bytes` of encoded pictures, and
             a name for errors, `server`.
+        sends_files: whether to send a photo's own file where every decoder
+            makes the same pixels of it, which is small, rather than a PNG of
+            the pixels. The answer to a JPEG is one, too: it has lost something.
     """
 
     halo = 0
@@ -30,8 +33,9 @@ class ServerModel(Model):
     # It wants whole photos: a model may judge each by all of its pixels.
     exact_tiles = False
 
-    def __init__(self, client):
+    def __init__(self, client, sends_files=False):
         self._client = client
+        self._sends_files = sends_files
         self._file, self._shape = None, None
 
     @property
@@ -48,7 +52,7 @@ class ServerModel(Model):
         return True
 
     def for_file(self, contents, shape):
-        if contents is None:
+        if contents is None or not self._sends_files:
             return self
         self._takes_options  # noqa: B018  # Asked once, for all copies.
         bound = copy.copy(self)

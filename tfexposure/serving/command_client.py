@@ -10,8 +10,8 @@ from tfexposure.runtime.server_clients import CLIENTS, SCHEMES, Connection
 _EPILOG = """\
 Orientation, colour profile and all other metadata are kept here. The server
 gets the file's own bytes where it can make the same pixels of them (JPEG and
-PNG of 8 bits, in sRGB), else upright 8-bit pixels as a PNG. How to start one is
-told in docs/serving.md.
+PNG of 8 bits, in sRGB), else upright 8-bit pixels as a PNG. docs/serving.md
+tells how to start one.
 
 examples:
   tfexposure client party.jpg fixed.jpg
@@ -44,6 +44,13 @@ def add_arguments(parser):
         "--version",
         type=int,
         help="version of the model; default: the server's choice",
+    )
+    add(
+        "--send",
+        choices=("file", "pixels"),
+        default="file",
+        help="file: the photo's own bytes; pixels: a PNG, larger, whose answer "
+        "loses nothing; default: file",
     )
     add(
         "--timeout",
@@ -97,7 +104,7 @@ def main(args):
             args.tls_key,
         ),
     )
-    args.model, args.tile = ServerModel(client), 0
+    args.model, args.tile = ServerModel(client, args.send == "file"), 0
     return command_correct.main(args)
 
 
