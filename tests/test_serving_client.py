@@ -6,13 +6,16 @@ is on PATH or named by TENSORFLOW_MODEL_SERVER.
 
 import io
 import os
+import pathlib
 import shutil
 import socket
 import subprocess
 import time
+from concurrent import futures
 
 import numpy as np
 import pytest
+from certificates import make_certificate
 from conftest import HANG
 from PIL import Image
 from serving_models import (
@@ -173,6 +176,46 @@ def test_no_server_and_no_answer_are_told_apart(connect):
         with pytest.raises(UserError, match="no answer within 0.3 s|reached"):
             how = clients.Connection(timeout=0.3)
             kind(address, connection=how).restore(b"")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """PEM files of a certificate for this machine, and of its key."""
+    return make_certificate(tmp_path_factory.mktemp("tls"))
+
+
+def test_grpc_speaks_tls_with_those_it_trusts(certificate):
+    import grpc
+    from tensorflow_serving.apis import (
+        predict_pb2,
+        prediction_service_pb2_grpc,
+    )
+
+    class Echo(prediction_service_pb2_grpc.PredictionServiceServicer):
+        def Predict(self, request, context):  # noqa: N802
+            answer = predict_pb2.PredictResponse()
+            sent = request.inputs["image_bytes"].string_val
+            answer.outputs["restored_bytes"].string_val.extend(sent)
+            return answer
+
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
+        Echo(), server
+    )
+    chain, key = (pathlib.Path(path).read_bytes() for path in certificate)
+    port = server.add_secure_port(
+        "127.0.0.1:0", grpc.ssl_server_credentials([(key, chain)])
+    )
+    server.start()
+    trusting = clients.Connection(retries=0, authority=certificate[0])
+    for address in (f"grpcs://127.0.0.1:{port}", f"127.0.0.1:{port}"):
+        client = clients.GrpcClient(address, connection=trusting)
+        assert client.restore(b"a picture") == b"a picture"
+    others = clients.Connection(retries=0)
+    client = clients.GrpcClient(f"grpcs://127.0.0.1:{port}", connection=others)
+    with pytest.raises(UserError, match="no server can be reached"):
+        client.restore(b"a picture")
+    server.stop(None)
 
 
 def test_the_command_keeps_the_photo_s_metadata(

@@ -1,6 +1,7 @@
 """What a query may ask of a correction: the options of `correct`."""
 
 import dataclasses
+import math
 
 from tfexposure.errors import UsageError
 from tfexposure.http.refusal import Refusal
@@ -74,6 +75,7 @@ OPTIONS = {
 }
 _SETTINGS = ("strength", "ev", "stops", "force", "highlights_only")
 _OUTPUT = ("quality", "subsampling", "metadata")
+_NUMBERS = {"number": ("a number", float), "integer": ("a whole number", int)}
 _FLAGS = {"true": True, "1": True, "": True, "false": False, "0": False}
 
 
@@ -127,17 +129,20 @@ def parse(query):
 def _value(name, text, schema):
     """Reads one option as its schema has it."""
     kind, choices = schema["type"], schema.get("enum")
-    expected = f"one of {', '.join(choices)}" if choices else f"a {kind}"
-    try:
-        if kind == "boolean":
-            return _FLAGS[text.lower()]
-        if kind == "string":
-            return choices[choices.index(text)]
-        value = int(text) if kind == "integer" else float(text)
+    if choices:
+        value, expected = text, f"one of {', '.join(choices)}"
+        fits = text in choices
+    elif kind == "boolean":
+        value, expected = _FLAGS.get(text.lower()), "true or false"
+        fits = value is not None
+    else:
         low, high = schema["minimum"], schema["maximum"]
-        expected += f" from {low} to {high}"
-        if low <= value <= high:
-            return value
-    except (KeyError, ValueError):
-        pass
+        expected = f"{_NUMBERS[kind][0]} from {low} to {high}"
+        try:
+            value = _NUMBERS[kind][1](text)
+        except ValueError:
+            value = math.nan
+        fits = low <= value <= high
+    if fits:
+        return value
     raise Refusal(400, f"{name}: expected {expected}. Received: {text[:80]}")
