@@ -15,34 +15,35 @@ class Metrics:
 
     def __init__(self, in_hand):
         self._registry = prometheus_client.CollectorRegistry()
-        known = {"registry": self._registry}
-        prometheus_client.ProcessCollector(**known)
+        prometheus_client.ProcessCollector(registry=self._registry)
         prometheus_client.Gauge(
             "tfexposure_requests_in_hand",
             "Requests admitted and not yet answered",
-            **known,
+            registry=self._registry,
         ).set_function(in_hand)
         self._requests = prometheus_client.Counter(
             "tfexposure_requests",
             "Requests answered",
             ["endpoint", "code"],
-            **known,
+            registry=self._registry,
         )
         self._seconds = prometheus_client.Histogram(
             "tfexposure_request_seconds",
             "Time from a request's header to its answer",
             ["endpoint"],
             buckets=_SECONDS,
-            **known,
+            registry=self._registry,
         )
         self._photos = prometheus_client.Counter(
             "tfexposure_photos",
             "Photos by what became of them",
             ["status"],
-            **known,
+            registry=self._registry,
         )
         self._pixels = prometheus_client.Counter(
-            "tfexposure_pixels", "Pixels of these photos", **known
+            "tfexposure_pixels",
+            "Pixels of these photos",
+            registry=self._registry,
         )
 
     def tell_request(self, endpoint, code, seconds):

@@ -10,7 +10,7 @@ from tfexposure.photo.correcting import Settings
 from tfexposure.photo.io import encode, formats
 
 # Name -> JSON schema, which OpenAPI shows and `parse` obeys.
-OPTIONS = {
+OPTIONS: dict[str, dict] = {
     "strength": {
         "type": "number",
         "minimum": 0,

@@ -113,7 +113,7 @@ def openapi(name):
 
 
 def _operation(summary, answers, takes=None):
-    found = {
+    found: dict = {
         "summary": summary,
         "responses": {"200": {"description": "done", "content": answers}},
     }

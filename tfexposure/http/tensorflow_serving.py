@@ -163,7 +163,7 @@ class Servable:
                 f"{BYTES_IN}: element {place}",
             )
             encoded = base64.b64encode(answer).decode("ascii")
-            found = {BYTES_OUT: {"b64": encoded}}
+            found: dict = {BYTES_OUT: {"b64": encoded}}
         else:
             correction = self._corrector.correct_image(
                 row["image"], settings, stop
@@ -314,13 +314,14 @@ def _check_names(row, inputs, what):
 
 def _converted(row, inputs, place):
     return {
-        name: _value(row[name], *inputs[name], f"{name}: element {place}")
-        for name in inputs
+        name: _value(row[name], tensor, f"{name}: element {place}")
+        for name, tensor in inputs.items()
     }
 
 
-def _value(value, dtype, shape, what):
+def _value(value, tensor, what):
     """One photo's value of an input as its type has it."""
+    dtype, shape = tensor
     if dtype == "DT_STRING":
         return _bytes_of(value, what)
     if len(shape) == 4:

@@ -36,7 +36,8 @@ class ServerModel(Model):
     def __init__(self, client, sends_files=False):
         self._client = client
         self._sends_files = sends_files
-        self._file, self._shape = None, None
+        self._file: bytes | None = None
+        self._shape: tuple[int, ...] = ()
 
     @property
     def judges(self):
