@@ -131,6 +131,21 @@ def test_the_answer_is_the_file_that_correct_writes(server, tmp_path):
     assert verdict["clipped_before"] > 0.3 > verdict["clipped_after"]
 
 
+def test_every_format_comes_back_as_correct_writes_it(server, tmp_path):
+    pytest.importorskip("pillow_heif")
+    photos = pathlib.Path(__file__).parent / "fixtures" / "fuzz"
+    for path in sorted(photos.iterdir()):
+        photo = path.read_bytes()
+        reply = post(server, photo, force=1)
+        assert reply.status_code == 200, path.name
+        suffix = path.suffix
+        expected = corrected(photo, tmp_path, "--force", suffix=suffix)
+        assert reply.content == expected, path.name
+        kind = reply.headers["Content-Type"].removeprefix("image/")
+        expected = {".jpg": "jpeg", ".tif": "tiff"}.get(suffix, suffix[1:])
+        assert kind == expected, path.name
+
+
 def test_a_photo_that_needs_nothing_keeps_its_bytes(server):
     photo = encoded(picture() // 3, "PNG")
     reply = post(server, photo)
@@ -172,6 +187,20 @@ def test_a_form_and_the_verdict_alone(server, tmp_path):
     told = json.loads(reply.headers["Tfexposure-Verdict"])
     for name in ("status", "verdict", "stops", "tau", "notes"):
         assert verdict[name] == told[name]
+
+
+def test_forms_without_a_photo_are_refused(server):
+    reply = requests.post(
+        server + "correct", files={"photo": (None, "text")}, timeout=HANG
+    )
+    refused(reply, 400, "photo: expected a file in the form")
+    reply = requests.post(
+        server + "correct",
+        b"--",
+        headers={"Content-Type": "multipart/form-data"},
+        timeout=HANG,
+    )
+    refused(reply, 400, "boundary")
 
 
 def claiming(width, height):

@@ -101,11 +101,7 @@ def make_app(
     return Starlette(
         routes=endpoints.routes(page or pages.page_folder()),
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
-        exception_handlers={
-            HTTPException: lambda _, error: _refused(
-                Refusal(error.status_code, error.detail, error.headers)
-            )
-        },
+        exception_handlers={HTTPException: lambda _, error: _refused_by(error)},
         lifespan=lifespan,
     )
 
@@ -248,8 +244,8 @@ async def _answered(answer, request):
         return _refused(Refusal(GONE, "the client went away"))
     except MemoryError:
         return _refused(Refusal(503, "not enough memory", {"Retry-After": "5"}))
-    except HTTPException:
-        raise
+    except HTTPException as error:
+        return _refused_by(error)
     except Exception as error:
         _LOG.exception("%s %s", request.method, request.url.path)
         return _refused(
@@ -261,6 +257,11 @@ async def _answered(answer, request):
 
 def _refused(refusal):
     return _json({"error": str(refusal)}, refusal.status, refusal.headers)
+
+
+def _refused_by(error):
+    """What Starlette refuses by itself."""
+    return _refused(Refusal(error.status_code, error.detail, error.headers))
 
 
 def _json(values, status=200, headers=None):

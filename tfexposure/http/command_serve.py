@@ -17,7 +17,7 @@ _LIMITS = Limits(pixels=100_000_000, bytes=100_000_000)
 _EXTRA = ("starlette", "uvicorn", "prometheus_client", "python_multipart")
 
 _EPILOG = """\
-All endpoints are described at /docs of the server, and in docs/serving.md.
+All endpoints are described at /docs of the server, and in docs/http.md.
 
 examples:
   tfexposure serve

@@ -10,8 +10,8 @@ from tfexposure.runtime.server_clients import CLIENTS, SCHEMES, Connection
 _EPILOG = """\
 Orientation, colour profile and all other metadata are kept here. The server
 gets the file's own bytes where it can make the same pixels of them (JPEG and
-PNG of 8 bits, in sRGB), else upright 8-bit pixels as a PNG. docs/serving.md
-tells how to start one.
+PNG of 8 bits, in sRGB), else upright 8-bit pixels as a PNG. docs/http.md
+and docs/serving.md tell how to start one.
 
 examples:
   tfexposure client party.jpg fixed.jpg
