@@ -31,12 +31,6 @@ _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 # The verdict's notes stay out of the header if it would get longer: servers and
 # clients take 8 KiB of all headers at least.
 _LONGEST_VERDICT = 4000
-# Threads of WebAssembly need pages that share memory with nobody.
-_ISOLATED = {
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Embedder-Policy": "require-corp",
-    "X-Content-Type-Options": "nosniff",
-}
 # Systems disagree about these.
 _KINDS = {
     ".js": "text/javascript",
@@ -83,7 +77,7 @@ def make_app(
         any_host: whether requests may name any host; if not, only this
             machine, so that pages of strangers cannot speak to it under a name
             of theirs.
-        page: folder of the web page; `None` for the package's, if there.
+        page: `pages.WebPage`; `None` for the package's, if there.
     """
     bounds = bounds or Bounds()
     workers = Workers(bounds.workers, bounds.queue, bounds.timeout)
@@ -99,7 +93,7 @@ def make_app(
 
     hosts = ["*"] if any_host else list(_LOOPBACK)
     return Starlette(
-        routes=endpoints.routes(page or pages.page_folder()),
+        routes=endpoints.routes(page or pages.web_page()),
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
         exception_handlers={HTTPException: lambda _, error: _refused_by(error)},
         lifespan=lifespan,
@@ -138,7 +132,7 @@ class _Endpoints:
         if page:
             for suffix, kind in _KINDS.items():
                 mimetypes.add_type(kind, suffix)
-            return [*found, Mount("/", _Page(directory=page, html=True))]
+            return [*found, Mount("/", _Page(page))]
         return [*found, Route("/", self._measured("/", self._home))]
 
     def _measured(self, path, answer):
@@ -317,9 +311,13 @@ def _check_origin(request):
 
 
 class _Page(StaticFiles):
-    """The web page's files."""
+    """The files of a `WebPage`."""
+
+    def __init__(self, page):
+        super().__init__(directory=page.folder, html=True)
+        self._headers = page.headers
 
     async def get_response(self, path, scope):
         response = await super().get_response(path, scope)
-        response.headers.update(_ISOLATED)
+        response.headers.update(self._headers)
         return response

@@ -1,9 +1,12 @@
 """What people see: the page at `/`, the description of the endpoints."""
 
+import dataclasses
 import html
+import importlib
 import pathlib
 
 import tfexposure
+from tfexposure.errors import UserError
 from tfexposure.http.options import OPTIONS
 
 _VERDICT = {
@@ -31,19 +34,32 @@ _STYLE = """\
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 50em; margin: 2em auto;
   padding: 0 1em; color-scheme: light dark; }
 code, pre { font-family: ui-monospace, monospace; font-size: 0.9em; }
+table { margin-bottom: 1em; }
 td, th { text-align: left; vertical-align: top; padding: 0.1em 1em 0.1em 0; }
 h2 { margin: 1.6em 0 0.2em; font-size: 1.1em; }
 """
 
 
-def page_folder():
-    """Finds the web page that comes with the package.
+@dataclasses.dataclass(frozen=True)
+class WebPage:
+    """The page that corrects photos in a browser.
 
-    Returns:
-        `pathlib.Path` of a folder with `index.html`, or None without one.
+    Attributes:
+        folder: of its files, `index.html` among them.
+        headers: dict of what each of them is sent with.
     """
-    folder = pathlib.Path(tfexposure.__file__).parent / "web"
-    return folder if (folder / "index.html").is_file() else None
+
+    folder: pathlib.Path
+    headers: dict
+
+
+def web_page():
+    """Finds the `WebPage` that comes with the package; None without one."""
+    try:
+        web = importlib.import_module("tfexposure.web")
+        return WebPage(web.page_folder(), web.HEADERS)
+    except (ModuleNotFoundError, UserError):
+        return None
 
 
 def openapi(name):
