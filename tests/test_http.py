@@ -471,6 +471,9 @@ def test_the_client_s_answer_is_correct_s(server, tmp_path):
     with Image.open(target) as image:
         assert image.getexif()[0x010F] == "a camera"
         apart = np.asarray(image, float) - decoded(expected)
+    address = f"{server}tfexposure"
+    tfexposure.correct(source, target, model=address)
+    assert target.read_bytes() == expected
     # A JPEG's answer is a JPEG, too, on its way.
     assert 0 < np.abs(apart).mean() < 3
 
