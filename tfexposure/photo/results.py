@@ -27,6 +27,15 @@ class Result:
     error: str | None = None
     notes: list = dataclasses.field(default_factory=list)
 
+    def tell(self, correction):
+        """Takes over what a `Correction` says of its photo."""
+        self.verdict = correction.before.verdict
+        self.clipped_before = correction.before.clipped
+        self.clipped_after = correction.after.clipped
+        self.tau = correction.before.tau
+        self.stops = correction.before.stops
+        self.status = CORRECTED if correction.changed else UNCHANGED
+
 
 def write_json(path, results):
     """Writes the results as a JSON list, atomically."""
