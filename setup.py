@@ -15,6 +15,13 @@ VERSION = re.search(
 HEIC = ["pillow-heif>=1"]
 SERVING = ["grpcio>=1.60", "requests>=2.31"]
 LITE = ["ai-edge-litert>=2.1"]
+# Starlette reads forms by python-multipart.
+SERVER = [
+    "prometheus-client>=0.20",
+    "python-multipart>=0.0.18",
+    "starlette>=1",
+    "uvicorn>=0.34",
+]
 DATA = ["tensorflow-datasets>=4.9.7"]
 JAX = ["jax>=0.6"]
 # 12-bit AVIF, the photos with light above white that training takes.
@@ -72,10 +79,11 @@ setup(
         # For gRPC also tensorflow-serving-api, by hand and with --no-deps: it
         # asks for the package `tensorflow`; see docs/serving.md.
         "serving": SERVING,
+        "server": SERVER,
         # tensorflow-hub imports pkg_resources, which setuptools 82 dropped;
         # through tf-keras it also brings the package `tensorflow`.
         "hub": ["tensorflow-hub>=0.16.1", "setuptools<82"],
-        "dev": DEV + HEIC + LIGHT + LITE + SERVING,
+        "dev": DEV + HEIC + LIGHT + LITE + SERVING + SERVER,
     },
     entry_points={
         "console_scripts": [

@@ -1,15 +1,16 @@
-"""Times an exported SavedModel against `tfexposure correct`.
+"""Times an exported SavedModel and `tfexposure serve` against `correct`.
 
     python benchmarks/serving.py
     python benchmarks/serving.py --saved_model=exports/saved_model/1
 
 Prints, for photos of several sizes, the seconds from a JPEG's bytes to the
-answer's through the signature `serving_bytes`, those of `tfexposure.correct`
-from file to file (on the clock, and of processors), the resident memory of a
-process that does nothing else, and how far both answers lie apart; then the
-milliseconds of a request of 16 x 16 pixels, in bytes and in floats. A model is
-loaded and called once before the clock starts. Without --saved_model the
-shipped model is exported first.
+answer's through the signature `serving_bytes`, and over HTTP from a server of
+`tfexposure serve`, those of `tfexposure.correct` from file to file (on the
+clock, and of processors), the resident memory of a process that does nothing
+else, and how far the first and the last answer lie apart; then the milliseconds
+of a request of 16 x 16 pixels, in bytes and in floats. A model is loaded and
+called once before the clock starts. Without --saved_model the shipped model is
+exported first.
 """
 
 import argparse
@@ -75,6 +76,41 @@ def served(args):
     return found | {"before": before, "peak": megabytes()}
 
 
+def over_http(args):
+    """Seconds of one photo through `tfexposure serve`, and megabytes."""
+    import requests
+
+    command = [sys.executable, "-m", "tfexposure.cli", "serve", "--port=0"]
+    command += [f"--model={args.model}"] if args.model else []
+    photo = pathlib.Path(args.paths[0]).read_bytes()
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True
+    ) as process:
+        url = process.stderr.readline().split()[2]
+
+        def post(data):
+            reply = requests.post(f"{url}correct?force=1", data)
+            reply.raise_for_status()
+
+        def busy():
+            text = requests.get(f"{url}metrics").text
+            (line,) = (
+                line
+                for line in text.splitlines()
+                if line.startswith("process_cpu_seconds_total ")
+            )
+            return float(line.split()[1])
+
+        post(small_jpeg())
+        found = timed(args, lambda: post(photo), busy)
+        status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+        (peak,) = (
+            line.split()[1] for line in status.splitlines() if "VmHWM" in line
+        )
+        process.terminate()
+    return found | {"peak": int(peak) / 1e3}
+
+
 def corrected(args):
     """Seconds of one photo from file to file, and megabytes."""
     import tfexposure
@@ -88,14 +124,14 @@ def corrected(args):
     return found | {"peak": megabytes()}
 
 
-def timed(args, call):
+def timed(args, call, processor=time.process_time):
     """Least seconds on the clock, and of processors, of some calls."""
     seconds, busy = [], []
     for _ in range(args.repeats):
-        start = time.perf_counter(), time.process_time()
+        start = time.perf_counter(), processor()
         call()
         seconds.append(time.perf_counter() - start[0])
-        busy.append(time.process_time() - start[1])
+        busy.append(processor() - start[1])
     return {"seconds": min(seconds), "busy": min(busy)}
 
 
@@ -161,6 +197,7 @@ WAYS = {
     "export": export,
     "photo": overexposed_photo,
     "served": served,
+    "over_http": over_http,
     "corrected": corrected,
     "compared": compared,
     "small": small,
@@ -188,22 +225,25 @@ def main():
             args, "export", folder / "model"
         )
         print(
-            "megapixels  served s (CPU)    correct s (CPU)  ratio  served MB  "
-            "correct MB  levels apart"
+            "megapixels  served s (CPU)    http s (CPU)  correct s (CPU)  "
+            "ratio  served MB  http MB  correct MB  levels apart"
         )
         for megapixels in args.megapixels:
             path = folder / f"{megapixels}.jpg"
             # Elsewhere: a process begins with its parent's peak of memory.
             measure(args, "photo", megapixels, path)
             ours = measure(args, "served", path)
+            http = measure(args, "over_http", path)
             other = measure(args, "corrected", path, folder / "out.jpg")
             apart = measure(args, "compared", path)["levels"]
             print(
                 f"{megapixels:10g} "
                 f"{ours['seconds']:9.2f} {ours['busy']:7.2f} "
-                f"{other['seconds']:10.2f} {other['busy']:7.2f} "
+                f"{http['seconds']:7.2f} {http['busy']:7.2f} "
+                f"{other['seconds']:9.2f} {other['busy']:7.2f} "
                 f"{ours['seconds'] / other['seconds']:6.2f} "
-                f"{ours['peak']:10.0f} {other['peak']:11.0f} {apart:13}",
+                f"{ours['peak']:10.0f} {http['peak']:8.0f} "
+                f"{other['peak']:11.0f} {apart:13}",
                 flush=True,
             )
         print(f"resident before the first photo: {ours['before']:.0f} MB")

@@ -24,7 +24,7 @@ from tfexposure.layers import spectral_norms
 from tfexposure.paper.generator import UNetGenerator
 
 STEP = 7
-MODEL = "exposure"
+MODEL = "tfexposure"
 
 
 def make_generator(**options):

@@ -20,7 +20,7 @@ FLOORS = (
     ("runtime", "training"),
     ("photo",),
     ("serving",),
-    ("experiments",),
+    ("experiments", "http"),
     ("cli",),
 )
 FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}

@@ -321,9 +321,9 @@ def test_progress_line_counts_and_estimates():
 def test_large_photos_are_alone_small_ones_are_not():
     import threading
 
-    from tfexposure.photo.batch import _Gate
+    from tfexposure.photo.batch import Gate
 
-    gate, most, inside = _Gate(10), [0, 0], [0, 0]
+    gate, most, inside = Gate(10), [0, 0], [0, 0]
     lock, pair = threading.Lock(), threading.Barrier(2, timeout=HANG)
 
     def work(size):

@@ -178,6 +178,17 @@ def bomb(depth=8, width=60_000, height=60_000):
     )
 
 
+@pytest.mark.parametrize("kind", ["jpeg", "png"])
+def test_a_header_cannot_promise_more_than_its_file_holds(kind):
+    data = bomb(width=9000, height=9000)
+    if kind == "jpeg":
+        data = file_of(Image.fromarray(PIXELS), "JPEG") + bytes(11_000)
+        at = data.index(b"\xff\xc0") + 5
+        data = data[:at] + struct.pack(">HH", 9000, 9000) + data[at + 4 :]
+    with pytest.raises(UserError, match="claims 9000 x 9000 .* can hold"):
+        decode.read_photo(data)
+
+
 def gif(frames):
     images = [Image.new("P", (8, 8), n) for n in range(frames)]
     return file_of(images[0], "GIF", save_all=True, append_images=images[1:])

@@ -298,7 +298,7 @@ def test_blind_restorer_tile_by_tile(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "address",
-    ["http://localhost:1", "http:///exposure", "http://localhost:1/a/b"],
+    ["http://localhost:1", "http:///tfexposure", "http://localhost:1/a/b"],
 )
 def test_an_address_names_host_and_model(address):
     with pytest.raises(UserError, match="SCHEME://HOST:PORT/NAME"):
@@ -307,6 +307,6 @@ def test_an_address_names_host_and_model(address):
 
 def test_a_server_out_of_reach_is_named():
     pytest.importorskip("requests")
-    model = open_model("http://localhost:1/exposure/2")
+    model = open_model("http://localhost:1/tfexposure/2")
     with pytest.raises(UserError, match="localhost:1: no server"):
         model.restore(np.zeros((2, 2, 3), np.float32))

@@ -6,13 +6,16 @@ is on PATH or named by TENSORFLOW_MODEL_SERVER.
 
 import io
 import os
+import pathlib
 import shutil
 import socket
 import subprocess
 import time
+from concurrent import futures
 
 import numpy as np
 import pytest
+from certificates import make_certificate
 from conftest import HANG
 from PIL import Image
 from serving_models import (
@@ -67,7 +70,10 @@ def _start_real(base, folder, log):
         stderr=log,
         cwd=folder,
     )
-    client = clients.RestClient(f"127.0.0.1:{ports[1]}", timeout=30)
+    client = clients.RestClient(
+        f"127.0.0.1:{ports[1]}",
+        connection=clients.Connection(timeout=30, retries=0),
+    )
     end = time.monotonic() + HANG
     while True:
         try:
@@ -160,14 +166,56 @@ def test_refusals_say_why(connect):
 
 def test_no_server_and_no_answer_are_told_apart(connect):
     kind = clients.CLIENTS[connect.protocol]
+    how = clients.Connection(timeout=5, retries=0)
     with pytest.raises(UserError, match="no server can be reached"):
-        kind(f"127.0.0.1:{_free_port()}", timeout=5).restore(b"")
+        kind(f"127.0.0.1:{_free_port()}", connection=how).restore(b"")
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(UserError, match="no answer within 0.3 s|reached"):
-            kind(address, timeout=0.3).restore(b"")
+            how = clients.Connection(timeout=0.3)
+            kind(address, connection=how).restore(b"")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """PEM files of a certificate for this machine, and of its key."""
+    return make_certificate(tmp_path_factory.mktemp("tls"))
+
+
+def test_grpc_speaks_tls_with_those_it_trusts(certificate):
+    import grpc
+    from tensorflow_serving.apis import (
+        predict_pb2,
+        prediction_service_pb2_grpc,
+    )
+
+    class Echo(prediction_service_pb2_grpc.PredictionServiceServicer):
+        def Predict(self, request, context):  # noqa: N802
+            answer = predict_pb2.PredictResponse()
+            sent = request.inputs["image_bytes"].string_val
+            answer.outputs["restored_bytes"].string_val.extend(sent)
+            return answer
+
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
+        Echo(), server
+    )
+    chain, key = (pathlib.Path(path).read_bytes() for path in certificate)
+    port = server.add_secure_port(
+        "127.0.0.1:0", grpc.ssl_server_credentials([(key, chain)])
+    )
+    server.start()
+    trusting = clients.Connection(retries=0, authority=certificate[0])
+    for address in (f"grpcs://127.0.0.1:{port}", f"127.0.0.1:{port}"):
+        client = clients.GrpcClient(address, connection=trusting)
+        assert client.restore(b"a picture") == b"a picture"
+    others = clients.Connection(retries=0)
+    client = clients.GrpcClient(f"grpcs://127.0.0.1:{port}", connection=others)
+    with pytest.raises(UserError, match="no server can be reached"):
+        client.restore(b"a picture")
+    server.stop(None)
 
 
 def test_the_command_keeps_the_photo_s_metadata(
@@ -211,4 +259,4 @@ def test_the_server_s_configuration_is_well_formed(repository):
         text, model_server_config_pb2.ModelServerConfig()
     )
     (model,) = config.model_config_list.config
-    assert model.name == MODEL and model.base_path == "/models/exposure"
+    assert model.name == MODEL and model.base_path == "/models/tfexposure"

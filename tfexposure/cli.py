@@ -21,9 +21,13 @@ COMMANDS = {
         "tfexposure.photo.command_inspect",
         "say how photos are exposed and whether anything can be done",
     ),
+    "serve": (
+        "tfexposure.http.command_serve",
+        "correct photos over HTTP: a server for programs and browsers",
+    ),
     "client": (
         "tfexposure.serving.command_client",
-        "correct photos by a TensorFlow Serving server",
+        "correct photos by a server of `tfexposure serve` or of TensorFlow",
     ),
 }
 

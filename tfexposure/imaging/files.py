@@ -8,6 +8,10 @@ from PIL import Image, ImageOps
 
 from tfexposure.errors import UserError
 
+# What compression cannot exceed: a block of 64 values takes a bit of a JPEG at
+# least, and deflate makes of a byte 1,032 at most.
+JPEG_PIXELS_PER_BYTE, DEFLATED_PER_BYTE = 512, 1032
+
 
 def read_rgb(source, name=None, draft_side=0):
     """Reads a photo's pixels, upright by its EXIF orientation.

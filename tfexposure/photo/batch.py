@@ -14,13 +14,7 @@ from tfexposure.photo.correcting import correct_photo
 from tfexposure.photo.io import encode, files
 from tfexposure.photo.io.decode import read_photo
 from tfexposure.photo.io.photo import Limits, Photo
-from tfexposure.photo.results import (
-    CORRECTED,
-    FAILED,
-    SKIPPED,
-    UNCHANGED,
-    Result,
-)
+from tfexposure.photo.results import FAILED, SKIPPED, Result
 
 # What may be worked on at the same time: photos of this many pixels together
 # inside the network, files of this many bytes together in memory. Whatever is
@@ -96,8 +90,8 @@ class Batch:
         self._on_photo = on_photo
         self._workers = workers or os.cpu_count() or 1
         self._debug = debug
-        self._network = _Gate(_NETWORK_PIXELS)
-        self._memory = _Gate(_OPEN_BYTES)
+        self._network = Gate(_NETWORK_PIXELS)
+        self._memory = Gate(_OPEN_BYTES)
         self._over = threading.Event()
 
     def run(self, jobs):
@@ -198,16 +192,10 @@ class Batch:
                 want_mask=self._mask is not None,
                 progress=inside,
             )
-        result.verdict = correction.before.verdict
-        result.clipped_before = correction.before.clipped
-        result.clipped_after = correction.after.clipped
-        result.tau = correction.before.tau
-        result.stops = correction.before.stops
-        result.stops_spread = correction.before.stops_spread
         write_correction(photo, correction, target, self._output)
         if self._mask is not None:
             write_mask(photo, correction, self._mask)
-        result.status = CORRECTED if correction.changed else UNCHANGED
+        result.tell(correction)
         result.seconds = time.monotonic() - start
         if self._on_photo:
             self._on_photo(result, photo, correction)
@@ -216,8 +204,12 @@ class Batch:
                 rows.close()
 
 
-class _Gate:
-    """Lets work of a limited total size through at the same time."""
+class Gate:
+    """Lets work of a limited total size through at the same time.
+
+    Args:
+        capacity: int, the total.
+    """
 
     def __init__(self, capacity):
         self._capacity = self._free = capacity

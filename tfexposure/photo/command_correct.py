@@ -10,7 +10,7 @@ from tfexposure.photo import batch, jobs, report, results
 from tfexposure.photo.correcting import Settings, correct_photo
 from tfexposure.photo.io import files, formats
 from tfexposure.photo.io.decode import read_photo
-from tfexposure.photo.io.photo import MAX_BYTES, MAX_PIXELS, Limits
+from tfexposure.photo.io.photo import Limits
 from tfexposure.photo.progress import Progress
 from tfexposure.runtime.opening import MODEL_KINDS, open_model
 
@@ -133,19 +133,20 @@ def add_arguments(parser):
     reports("--quiet", action="store_true", help="no progress and no table")
 
 
-def add_limits(parser):
+def add_limits(parser, limits=Limits()):  # noqa: B008
+    """Adds the flags of `Limits`, with these for defaults."""
     add = parser.add_argument_group("limits").add_argument
     add(
         "--max_pixels",
         type=int,
-        default=MAX_PIXELS,
-        help=f"refuse larger pictures; default {MAX_PIXELS:,}",
+        default=limits.pixels,
+        help=f"refuse larger pictures; default {limits.pixels:,}",
     )
     add(
         "--max_bytes",
         type=int,
-        default=MAX_BYTES,
-        help=f"refuse larger files; default {MAX_BYTES:,}",
+        default=limits.bytes,
+        help=f"refuse larger files; default {limits.bytes:,}",
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from tfexposure.errors import UsageError, UserError
 from tfexposure.imaging.luminance import luma
 from tfexposure.photo import inspection
-from tfexposure.photo.io import colour
+from tfexposure.photo.io import colour, tiff
 from tfexposure.photo.io.pixel_buffer import STRIP_ROWS, PixelBuffer
 from tfexposure.runtime import coefficient_grid, thumbnails, tiling
 from tfexposure.runtime.opening import open_model
@@ -68,6 +68,8 @@ class Correction:
     Attributes:
         rows: pixels, in the photo's own depth and colour space.
         changed: whether any pixel may differ from the photo's.
+        share: how much of the model's answer was mixed in, 0 to 1, apart from
+            the strength asked for.
         invented: `PixelBuffer` of one uint8 channel: how much of each pixel is
             invention (255) rather than recovery (0); `None` if not asked for.
         before: `inspection.Inspection` of the photo.
@@ -79,6 +81,7 @@ class Correction:
     invented: PixelBuffer | None
     before: inspection.Inspection
     after: inspection.Inspection
+    share: float = 0.0
 
 
 def correct_photo(photo, model, settings, *, want_mask=False, progress=None):
@@ -105,7 +108,7 @@ def correct_photo(photo, model, settings, *, want_mask=False, progress=None):
     whole, framed = photo, around and around.is_frame
     if framed:
         pixels = photo.pixels.window(*around.box)
-        photo = dataclasses.replace(photo, pixels=pixels)
+        photo = dataclasses.replace(photo, pixels=pixels, data=b"")
     work = _Work(photo, space, settings, want_mask)
     answer = None
     told = settings.force or settings.stops is not None
@@ -117,6 +120,7 @@ def correct_photo(photo, model, settings, *, want_mask=False, progress=None):
     elif settings.strength > 0:
         if not hasattr(model, "restore"):
             model = model()
+        model = model.for_file(_plain_file(photo, space), photo.pixels.shape)
         answer, before = _choose_answer(work, model, before)
     if answer:
         answer(progress)
@@ -128,7 +132,9 @@ def correct_photo(photo, model, settings, *, want_mask=False, progress=None):
         mask = _no_mask(whole.pixels.shape) if want_mask else None
         return Correction(whole.pixels, False, mask, before, before)
     after = inspection.inspect_pixels(work.pixels, photo.colours)
-    found = Correction(work.pixels, True, work.invented, before, after)
+    found = Correction(
+        work.pixels, True, work.invented, before, after, work.share
+    )
     return _framed(found, whole, around.box) if framed else found
 
 
@@ -150,6 +156,23 @@ def judge_photo(photo, model):
         pixels = photo.pixels.window(*around.box)
         photo = dataclasses.replace(photo, pixels=pixels)
     return _judged(_Work(photo, space, Settings(), False), model, found)
+
+
+def _plain_file(photo, space):
+    """The file's bytes, if every decoder makes the photo's pixels of them."""
+    turned = 1
+    if photo.format == "jpeg" and photo.exif:
+        turned = tiff.orientation_of(photo.exif) or 1
+    # The tables of a JPEG of four inks are not kept.
+    known = photo.format == "png" or "qtables" in photo.encoding
+    is_plain = (
+        known
+        and space.is_identity
+        and not photo.has_alpha
+        and photo.pixels.dtype == np.uint8
+        and photo.orientation == turned
+    )
+    return (photo.data or None) if is_plain else None
 
 
 def _framed(found, photo, box):
@@ -212,10 +235,11 @@ def _answer_by_grid(work, model, thumbnail, before):
     slopes, embedding, exposure = model.encode_photo(thumbnail)
     _check_finite(slopes)
     _check_finite(exposure)
-    share, judged = float(exposure[0]), before.judged(exposure)
     if settings.stops is not None:
         slopes = coefficient_grid.slopes_of_stops(settings.stops, len(slopes))
-    if settings.force or settings.stops is not None:
+        exposure = 1.0, settings.stops, 0.0
+    share, judged = float(exposure[0]), before.judged(exposure)
+    if settings.force:
         share = 1.0
     if share <= 0:
         return None, judged
@@ -247,6 +271,7 @@ class _Work:
         self.invented = (
             PixelBuffer(height, width, 1, np.uint8) if want_mask else None
         )
+        self.share = 0.0
 
     def thumbnail(self, model):
         """The small copy that the model takes, if it does."""
@@ -284,6 +309,7 @@ class _Work:
             share: from 0 to 1.
             progress: called with the share done, or `None`.
         """
+        self.share = share
         for top, strip in self.source.strips():
             out, bottom = strip.copy(), top + len(strip)
             alpha = self._alpha(top, bottom) * share
@@ -295,6 +321,7 @@ class _Work:
 
     def restore_tiles(self, model, thumbnail, progress):
         """Runs the network at full size, tile by tile."""
+        self.share = 1.0
         height, width, _ = self.source.shape
         try:
             row_spans, column_spans = tiling.grid(

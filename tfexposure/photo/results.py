@@ -28,6 +28,16 @@ class Result:
     error: str | None = None
     notes: list = dataclasses.field(default_factory=list)
 
+    def tell(self, correction):
+        """Takes over what a `Correction` says of its photo."""
+        self.verdict = correction.before.verdict
+        self.clipped_before = correction.before.clipped
+        self.clipped_after = correction.after.clipped
+        self.tau = correction.before.tau
+        self.stops = correction.before.stops
+        self.stops_spread = correction.before.stops_spread
+        self.status = CORRECTED if correction.changed else UNCHANGED
+
 
 def write_json(path, results):
     """Writes the results as a JSON list, atomically."""

@@ -74,6 +74,19 @@ class Model:
         height, width = image.shape[:2]
         return make_thumbnail([(0, image)], height, width, self)
 
+    def for_file(self, contents, shape):
+        """Takes note of the file of a photo that comes next.
+
+        Args:
+            contents: bytes of a JPEG or PNG that every decoder makes the
+                photo's pixels of, upright and in sRGB; or `None`.
+            shape: (H, W, channels) of these.
+
+        Returns:
+            a `Model`, for this photo alone; this one, if files do not matter.
+        """
+        return self
+
     def correct(self, image, ev=0.0, stops=None, force=False):
         """Corrects a whole photo, or leaves it alone.
 

@@ -23,7 +23,7 @@ def open_model(model=None):
     Args:
         model: SavedModel folder, `.tflite` file, run folder, one of
             `pretrained.names()`, or a server's address, such as
-            `"grpc://localhost:8500/exposure"`; a `Model` is returned as it
+            `"grpc://localhost:8500/tfexposure"`; a `Model` is returned as it
             is; `None` means the file that tfexposure ships.
 
     Returns:

@@ -1,5 +1,6 @@
-"""Models on a TensorFlow Serving server."""
+"""Models on a server: TensorFlow Serving's, or `tfexposure serve`."""
 
+import copy
 import functools
 import io
 import urllib.parse
@@ -10,10 +11,8 @@ from PIL import Image
 from tfexposure.errors import UserError
 from tfexposure.imaging.files import read_rgb
 from tfexposure.runtime.model import Model
-from tfexposure.runtime.server_clients import CLIENTS, Refused
+from tfexposure.runtime.server_clients import CLIENTS, SCHEMES, Refused
 
-# Scheme of an address -> protocol.
-_SCHEMES = {"grpc": "grpc", "http": "rest", "https": "rest"}
 # What `serving_bytes_options` takes. The strength is mixed in by the client.
 _OPTIONS = {"strength": 1.0, "ev": 0.0, "stops": -1.0, "force": False}
 
@@ -24,6 +23,9 @@ class ServerModel(Model):
     Args:
         client: has `restore(bytes, options) -> bytes` of encoded pictures, and
             a name for errors, `server`.
+        sends_files: whether to send a photo's own file where every decoder
+            makes the same pixels of it, which is small, rather than a PNG of
+            the pixels. The answer to a JPEG is one, too: it has lost something.
     """
 
     halo = 0
@@ -31,8 +33,11 @@ class ServerModel(Model):
     # It wants whole photos: a model may judge each by all of its pixels.
     exact_tiles = False
 
-    def __init__(self, client):
+    def __init__(self, client, sends_files=False):
         self._client = client
+        self._sends_files = sends_files
+        self._file: bytes | None = None
+        self._shape: tuple[int, ...] = ()
 
     @property
     def judges(self):
@@ -47,6 +52,14 @@ class ServerModel(Model):
             return False
         return True
 
+    def for_file(self, contents, shape):
+        if contents is None or not self._sends_files:
+            return self
+        self._takes_options  # noqa: B018  # Asked once, for all copies.
+        bound = copy.copy(self)
+        bound._file, bound._shape = contents, shape
+        return bound
+
     def restore(self, image, thumbnail=None):
         return self._ask(image, None)
 
@@ -59,7 +72,15 @@ class ServerModel(Model):
         return self._ask(image, _OPTIONS | options)
 
     def _ask(self, image, options):
+        if self._file and image.shape[:2] == self._shape[:2]:
+            try:
+                return self._answer(self._file, image, options)
+            except Refused:
+                pass  # There are files that are read here and not there.
         contents = _png(np.rint(image * 255).astype(np.uint8))
+        return self._answer(contents, image, options)
+
+    def _answer(self, contents, image, options):
         reply = self._client.restore(contents, options)
         if options and reply == contents:
             return None
@@ -82,15 +103,15 @@ def _png(pixels):
 def is_address(model):
     """Says whether a model is named by a server's address."""
     scheme, separator, _ = str(model).partition("://")
-    return bool(separator) and scheme in _SCHEMES
+    return bool(separator) and scheme in SCHEMES
 
 
 def open_address(address):
     """Opens the model that an address names.
 
     Args:
-        address: `SCHEME://HOST:PORT/NAME[/VERSION]`; `grpc`, or `http` and
-            `https` for REST.
+        address: `SCHEME://HOST:PORT/NAME[/VERSION]`; `grpc` and `grpcs`, or
+            `http` and `https` for REST.
 
     Returns:
         `ServerModel`.
@@ -106,10 +127,9 @@ def open_address(address):
             f"--model={address}: expected SCHEME://HOST:PORT/NAME or "
             "SCHEME://HOST:PORT/NAME/VERSION, the version a number"
         )
-    is_grpc = parts.scheme == "grpc"
     return ServerModel(
-        CLIENTS[_SCHEMES[parts.scheme]](
-            parts.netloc if is_grpc else f"{parts.scheme}://{parts.netloc}",
+        CLIENTS[SCHEMES[parts.scheme]](
+            f"{parts.scheme}://{parts.netloc}",
             name,
             int(version[0]) if version else None,
         )

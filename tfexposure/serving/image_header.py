@@ -8,12 +8,11 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tfexposure.imaging.files import DEFLATED_PER_BYTE, JPEG_PIXELS_PER_BYTE
+
 _PNG = b"\x89PNG\r\n\x1a\n"
 # More parts than any photo has, few enough for a hostile file's time.
 _MOST_PARTS = 1 << 15
-# What compression cannot exceed: a block of 64 values takes a bit of a JPEG at
-# least, and deflate makes of a byte 1,032 at most.
-_PIXELS_PER_BYTE, _BYTES_PER_BYTE = 512, 1032
 _ORIENTATION, _SHORT = 0x0112, 3
 
 
@@ -77,7 +76,7 @@ def _of_jpeg(contents):
 
     ends, frame, exif = _walk(contents, 2, part, tf.zeros(5, tf.int32))
     height, width = _number(frame[:2]), _number(frame[2:4])
-    most = _PIXELS_PER_BYTE * _size(contents)
+    most = JPEG_PIXELS_PER_BYTE * _size(contents)
     return Header(
         height,
         width,
@@ -105,7 +104,7 @@ def _of_png(contents):
     row = (width * bits * tf.cast(samples, tf.int64) + 7) // 8 + 1
     # In floating point: a hostile size exceeds all integers.
     needed = tf.cast(height, tf.float64) * tf.cast(row, tf.float64)
-    most = tf.cast(_BYTES_PER_BYTE * _size(contents), tf.float64)
+    most = tf.cast(DEFLATED_PER_BYTE * _size(contents), tf.float64)
     is_grey = (kind == 0) | (kind == 4)
     possible = ends & (needed <= most)
     return Header(height, width, is_grey, _orientation(exif), possible)

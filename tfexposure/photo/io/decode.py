@@ -12,6 +12,7 @@ import warnings
 import numpy as np
 
 from tfexposure.errors import UserError, import_extra
+from tfexposure.imaging.files import DEFLATED_PER_BYTE, JPEG_PIXELS_PER_BYTE
 from tfexposure.photo.io import (
     cicp,
     colour,
@@ -170,6 +171,22 @@ def _check_size(name, width, height, limits):
         )
 
 
+def _check_possible(name, kind, width, height, size):
+    """Refuses a header that promises more than so few bytes can hold."""
+    if kind == "jpeg":
+        most = JPEG_PIXELS_PER_BYTE * size
+    elif kind == "png":
+        # A pixel takes a bit at least.
+        most = 8 * DEFLATED_PER_BYTE * size
+    else:
+        return
+    if width * height > most:
+        raise UserError(
+            f"{name}: claims {width} x {height} pixels, more than {size:,} "
+            "bytes can hold"
+        )
+
+
 def _decode_or_mend(data, kind, name, limits):
     """Decodes; a PNG of which only what lies beside pixels is damaged, too."""
     try:
@@ -207,9 +224,9 @@ def _decode(data, kind, name, limits):
     else:
         deep = None
     image = _open_tiff(data, name) if kind == "tiff" else _open(kind, data)
-    _check_size(
-        name, *((deep.width, deep.height) if deep else image.size), limits
-    )
+    width, height = (deep.width, deep.height) if deep else image.size
+    _check_size(name, width, height, limits)
+    _check_possible(name, kind, width, height, len(data))
     # A JPEG's further pictures are previews or the other eye.
     if kind != "jpeg" and getattr(image, "n_frames", 1) > 1:
         raise UserError(

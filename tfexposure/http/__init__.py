@@ -1,0 +1,1 @@
+"""`tfexposure serve`: photos corrected over HTTP."""
