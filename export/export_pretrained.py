@@ -2,11 +2,6 @@
 
     python export/export_pretrained.py --run_dir=runs/blind
     python export/export_pretrained.py --run_dir=runs/paper --name=paper
-    python export/export_pretrained.py --run_dir=runs/a --run_dir=runs/b
-
-Of several runs, which share a beginning, the mean of the weights is taken
-(Wortsman et al., Model soups, 2022); one that is named twice counts double.
-Step, settings and validation in the manifest are those of the last.
 
 Writes the weights as float16 and the manifest into `tfexposure/pretrained`,
 and for `natural` the `.tflite` file that `tfexposure correct` uses by default.
@@ -27,13 +22,8 @@ from tfexposure.layers import constructor_arguments
 from tfexposure.storage import to_json, write_atomically
 from tfexposure.weights import pack_weights, read_weights
 
-_RUN_DIR = flags.DEFINE_multi_string(
-    "run_dir", None, "Folders of the runs.", required=True
-)
-_GLOBAL = flags.DEFINE_multi_string(
-    "global_run_dir",
-    [],
-    "Runs to take the global branch of a blind model from instead.",
+_RUN_DIR = flags.DEFINE_string(
+    "run_dir", None, "Folder of the run.", required=True
 )
 _NAME = flags.DEFINE_string(
     "name", pretrained.DEFAULT, "Of the model in the package."
@@ -68,19 +58,10 @@ def _export():
     quiet.import_tensorflow()
     from tfexposure.training.tasks import make_product
 
-    runs, name = [RunDir(folder) for folder in _RUN_DIR.value], _NAME.value
-    config = runs[-1].read_config()
+    run, name = RunDir(_RUN_DIR.value), _NAME.value
+    config = run.read_config()
     model = make_product(config)
-    _load_mean(model, runs)
-    if _GLOBAL.value:
-        other = make_product(config)
-        _load_mean(other, [RunDir(folder) for folder in _GLOBAL.value])
-        for mine, theirs in zip(
-            model.global_branch.weights,
-            other.global_branch.weights,
-            strict=True,
-        ):
-            mine.assign(theirs)
+    _load(model, run)
     weights = pack_weights(model)
     about = {
         "class": type(model).__name__,
@@ -89,8 +70,7 @@ def _export():
         "sha256": hashlib.sha256(weights).hexdigest(),
         "date": datetime.date.today().isoformat(),
         "weights": _WEIGHTS.value,
-        "runs": len(runs),
-        **_record(runs[-1]),
+        **_record(run),
         "settings": _without_folders(config.to_dict()),
         "data": _DATA.value,
     }
@@ -105,20 +85,6 @@ def _export():
         # The file for phones holds what the float16 weights give.
         read_weights(model, folder / f"{name}.npz")
         _write_tflite(model, about, folder)
-
-
-def _load_mean(model, runs):
-    total = None
-    for run in runs:
-        _load(model, run)
-        values = [value.numpy() for value in model.weights]
-        total = (
-            [a + b for a, b in zip(total, values, strict=True)]
-            if total
-            else values
-        )
-    for variable, value in zip(model.weights, total, strict=True):
-        variable.assign(value / len(runs))
 
 
 def _load(model, run):
@@ -149,7 +115,7 @@ def _newest(run):
 
 
 def _record(run):
-    """Returns the step of the weights, and the validation they had."""
+    """Returns step and validation of the weights, and which photos it saw."""
     if _WEIGHTS.value == "best":
         text = (run.best / "metrics.json").read_text(encoding="utf-8")
         figures = json.loads(text)
@@ -158,7 +124,15 @@ def _record(run):
         step = int(_newest(run).stem.split("-")[1])
         figures = _validated(run, step)
     figures = {k: round(v, 4) for k, v in figures.items() if v is not None}
-    return {"step": step, "validation": figures}
+    text = (run.path / "run.json").read_text(encoding="utf-8")
+    return {
+        "step": step,
+        "validation": figures,
+        "photos": {
+            name: {key: found[key] for key in ("count", "fingerprint")}
+            for name, found in json.loads(text)["starts"][-1]["data"].items()
+        },
+    }
 
 
 def _validated(run, step):

@@ -211,6 +211,7 @@ def test_blind_run_through_the_script(source, tmp_path, capsys):
     )
     about = support.read_json(tmp_path / "mine.json")
     assert about["step"] == best["step"]
+    assert about["photos"]["train"]["count"] == 6
     settings = config_module.Config.from_dict(about["settings"])
     assert settings.task == "blind"
     # The exported file begins another run.
