@@ -1,0 +1,112 @@
+// Photos from file to answer: asks the worker of the pixels and that of the
+// network, so that the page itself never computes.
+import {judge, slopesOfStops} from './gate.js';
+import {connect} from './rpc.js';
+
+/**
+ * How a photo is corrected. `stops` null: as the model judges. `force`: even what
+ * the model would leave alone.
+ */
+export const DEFAULTS = {strength: 1, ev: 0, stops: null, force: false};
+
+export class Engine {
+  #pixels = connect(new Worker('./pixels.js', {type: 'module'}));
+  #network = connect(new Worker('./network.js'));
+  #manifest;
+  #count = 0;
+  #fields = Promise.resolve(); // One at a time.
+
+  /** Loads the model; answers how many threads it runs on. */
+  async load() {
+    const url = (name) => new URL(name, document.baseURI).href;
+    const {manifest, threads} = await this.#network('load', [url('model.tflite'), url('litert/')]);
+    this.#manifest = manifest;
+    await this.#pixels('setManifest', [manifest]);
+    return threads;
+  }
+
+  /** Reads a file and judges it: a photo, which `options` may be changed of. */
+  async open(file) {
+    const id = this.#count++;
+    const seen = await this.#pixels('open', [id, file]);
+    const told = await this.#network('look', [seen.thumbnail]);
+    const {knots} = this.#manifest.guide;
+    const verdict = judge(told, seen, knots);
+    const photo = {id, name: file.name, ...seen, told, verdict, options: {...DEFAULTS}, field: null};
+    delete photo.thumbnail;
+    return photo;
+  }
+
+  /** The share of the answer that a photo gets by its options, 0 to 1. */
+  share({verdict, options}) {
+    return options.force || options.stops !== null ? 1 : verdict.share;
+  }
+
+  /** What of `view`'s and `save`'s options follows from a photo's. */
+  #mixing(photo) {
+    const {strength, ev} = photo.options;
+    const share = this.share(photo);
+    // Light can be added without the network, too.
+    return {alpha: strength * (share > 0 ? share : ev === 0 ? 0 : 1), ev};
+  }
+
+  /** Whether any pixel may differ from the photo's. */
+  changes(photo) {
+    return this.#mixing(photo).alpha > 0;
+  }
+
+  /**
+   * Brings a photo's curve and coefficients up to its options. The curve is there
+   * at once; `redraw` is called then, and again when the coefficients are.
+   */
+  async develop(photo, redraw = () => {}) {
+    const {stops} = photo.options;
+    if (this.share(photo) === 0) {
+      await this.#pixels('develop', [photo.id, null]);
+      return redraw();
+    }
+    const known = stops === null ? photo.told.slopes : slopesOfStops(stops, photo.told.slopes.length);
+    await this.#pixels('develop', [photo.id, known]);
+    if (photo.field === stops && photo.hasField) return redraw();
+    if (photo.hasField) redraw();
+    const turn = this.#fields.then(() => this.#compute(photo, stops, known));
+    this.#fields = turn.catch(() => {});
+    await turn;
+    return redraw();
+  }
+
+  async #compute(photo, stops, slopes) {
+    // Options that have changed again while this waited.
+    if (photo.options.stops !== stops || photo.closed) return;
+    const {image, height, width} = await this.#pixels('reduced', [photo.id]);
+    const answer = await this.#network(
+      'field',
+      [image, height, width, slopes, photo.told.code],
+      [image.buffer],
+    );
+    const {field: values, height: rows, width: columns} = answer;
+    await this.#pixels(
+      'develop',
+      [photo.id, slopes, {values, height: rows, width: columns}],
+      [values.buffer],
+    );
+    Object.assign(photo, {field: stops, hasField: true});
+  }
+
+  /** Draws a part of a photo: see `view` in pixels.js. */
+  view(photo, factor, part, which) {
+    const options = which === 'before' ? null : {...this.#mixing(photo), invented: which === 'invented'};
+    return this.#pixels('view', [photo.id, factor, part, options]);
+  }
+
+  /** Writes the answer as a file: {blob, note}. */
+  async save(photo, type, quality) {
+    await this.develop(photo);
+    return this.#pixels('save', [photo.id, this.#mixing(photo), type, quality]);
+  }
+
+  close(photo) {
+    photo.closed = true;
+    return this.#pixels('forget', [photo.id]);
+  }
+}
