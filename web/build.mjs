@@ -31,11 +31,11 @@ await build({
   outdir: target,
   entryPoints: [join(here, 'src', 'network.js')],
 });
-// The fast build, the same with threads, and one for browsers without either.
+// The build with threads, and one for browsers that lack what it needs.
 const wasm = join(here, 'node_modules', '@litertjs', 'core', 'wasm');
-for (const kind of ['', '_threaded', '_compat']) {
+for (const kind of ['threaded', 'compat']) {
   for (const suffix of ['js', 'wasm']) {
-    const name = `litert_wasm${kind}_internal.${suffix}`;
+    const name = `litert_wasm_${kind}_internal.${suffix}`;
     await copyFile(join(wasm, name), join(target, 'litert', name));
   }
 }
@@ -55,7 +55,7 @@ async function writeServiceWorker() {
     .sort();
   const hash = createHash('sha256');
   for (const name of names) hash.update(name).update(await readFile(join(target, name)));
-  // Of LiteRT.js's three builds a browser needs one: kept when it asks for it.
+  // Of LiteRT.js's two builds a browser needs one: kept when it asks for it.
   const first = names.filter((name) => !name.startsWith('litert') && !name.endsWith('.txt'));
   await build({
     ...common,
@@ -63,8 +63,15 @@ async function writeServiceWorker() {
     outdir: target,
     entryPoints: [join(here, 'src', 'sw.js')],
     define: {
+      POLICY: JSON.stringify(await policy()),
       BUILD: JSON.stringify(hash.digest('hex').slice(0, 16)),
       FILES: JSON.stringify(['./', ...first]),
     },
   });
+}
+
+/** The policy that index.html states: workers get it from a server's headers. */
+async function policy() {
+  const page = await readFile(join(target, 'index.html'), 'utf8');
+  return page.match(/http-equiv="Content-Security-Policy" content="([^"]*)"/)[1];
 }

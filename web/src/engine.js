@@ -1,6 +1,6 @@
 // Photos from file to answer: asks the worker of the pixels and that of the
 // network, so that the page itself never computes.
-import {judge, slopesOfStops} from './gate.js';
+import {slopesOfStops} from './gate.js';
 import {connect} from './rpc.js';
 
 /**
@@ -12,7 +12,6 @@ export const DEFAULTS = {strength: 1, ev: 0, stops: null, force: false};
 export class Engine {
   #pixels = connect(new Worker('./pixels.js', {type: 'module'}));
   #network = connect(new Worker('./network.js'));
-  #manifest;
   #count = 0;
   #fields = Promise.resolve(); // One at a time.
 
@@ -20,7 +19,6 @@ export class Engine {
   async load() {
     const url = (name) => new URL(name, document.baseURI).href;
     const {manifest, threads} = await this.#network('load', [url('model.tflite'), url('litert/')]);
-    this.#manifest = manifest;
     await this.#pixels('setManifest', [manifest]);
     return threads;
   }
@@ -30,8 +28,7 @@ export class Engine {
     const id = this.#count++;
     const seen = await this.#pixels('open', [id, file]);
     const told = await this.#network('look', [seen.thumbnail]);
-    const {knots} = this.#manifest.guide;
-    const verdict = judge(told, seen, knots);
+    const verdict = await this.#pixels('decide', [id, told]);
     const photo = {id, name: file.name, ...seen, told, verdict, options: {...DEFAULTS}, field: null};
     delete photo.thumbnail;
     return photo;

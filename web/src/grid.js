@@ -1,6 +1,7 @@
 // The tone curve and the affine coefficients, applied at full size:
 // runtime/coefficient_grid.py, for bytes. A byte has 256 values, so all that
 // depends on one channel alone is a table.
+import {exactFromLinear, exactToLinear} from './colour.js';
 import {CLIPPED_LEVEL} from './look.js';
 import {curveOf, ramp} from './gate.js';
 
@@ -121,14 +122,17 @@ function mixRows(line, field, row, step) {
 
 const LEVELS = 65535;
 
+let lastTable = {};
+
 /** Adds stops of light to sRGB-encoded values: a table of `LEVELS` + 1. */
 function brighterTable(ev) {
+  if (lastTable.ev === ev) return lastTable.table;
   const gain = 2 ** ev;
-  return Float32Array.from({length: LEVELS + 1}, (_, level) => {
-    const value = level / LEVELS;
-    const light = gain * (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
-    return light <= 0.0031308 ? light * 12.92 : 1.055 * light ** (1 / 2.4) - 0.055;
-  });
+  const table = Float32Array.from({length: LEVELS + 1}, (_, level) =>
+    exactFromLinear(gain * exactToLinear(level / LEVELS)),
+  );
+  lastTable = {ev, table};
+  return table;
 }
 
 const LOST = [255, 0, 255];

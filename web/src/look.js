@@ -13,8 +13,9 @@ export function reduction(height, width) {
 /**
  * Walks over a photo: {clipped, stops}, the share of its pixels that have a
  * clipped channel, and the overexposure guessed from its look.
+ * `own` are the bytes of the same pixels in the photo's own colours.
  */
-export function inspect({data, width}, box) {
+export function inspect({data, width}, {data: own}, box) {
   const levels = new Float64Array(256);
   let clipped = 0;
   for (let y = box.top; y < box.bottom; y++) {
@@ -22,11 +23,9 @@ export function inspect({data, width}, box) {
     const counts = (y - box.top) % 2 === 0;
     const end = 4 * (y * width + box.right);
     for (let i = 4 * (y * width + box.left); i < end; i += 4) {
-      const r = data[i];
-      const g = data[i + 1];
-      const b = data[i + 2];
-      if (r >= CLIPPED_LEVEL || g >= CLIPPED_LEVEL || b >= CLIPPED_LEVEL) clipped++;
-      if (counts) levels[Math.round(0.2126 * r + 0.7152 * g + 0.0722 * b)]++;
+      const brightest = Math.max(own[i], own[i + 1], own[i + 2]);
+      if (brightest >= CLIPPED_LEVEL) clipped++;
+      if (counts) levels[Math.round(0.2126 * data[i] + 0.7152 * data[i + 1] + 0.0722 * data[i + 2])]++;
     }
   }
   const share = clipped / ((box.bottom - box.top) * (box.right - box.left));

@@ -15,10 +15,10 @@ const LONGEST = 65533; // Bytes of a segment.
  * {segments, exif, icc, xmp, grey}. `segments` are JPEG's own, [marker, payload];
  * other formats have none. Blocks that are not there are undefined.
  */
-export function readMetadata(bytes) {
+export async function readMetadata(bytes) {
   try {
     if (bytes[0] === 0xff && bytes[1] === 0xd8) return ofJpeg(bytes);
-    if (text(bytes, 1, 3) === 'PNG') return ofPng(bytes);
+    if (text(bytes, 1, 3) === 'PNG') return await ofPng(bytes);
     if (text(bytes, 0, 4) === 'RIFF' && text(bytes, 8, 4) === 'WEBP') return ofWebp(bytes);
   } catch {
     // A damaged file that the browser reads all the same: its pixels count.
@@ -79,12 +79,12 @@ function* pngChunks(bytes) {
   }
 }
 
-function ofPng(bytes) {
+async function ofPng(bytes) {
   const found = {segments: [], grey: false};
   for (const {kind, body} of pngChunks(bytes)) {
     if (kind === 'IHDR') found.grey = body[9] === 0 || body[9] === 4;
     if (kind === 'eXIf') found.exif = body.slice();
-    if (kind === 'iCCP') found.packedIcc = body.slice(body.indexOf(0) + 2);
+    if (kind === 'iCCP') found.icc = await unpacked(body.subarray(body.indexOf(0) + 2));
     if (kind === 'iTXt' && starts(body, 'XML:com.adobe.xmp\0\0\0')) {
       let at = 20;
       for (let zeros = 0; zeros < 2; at++) if (body[at] === 0) zeros++;
@@ -113,8 +113,8 @@ function ofWebp(bytes) {
  * Puts metadata into a file that the browser wrote, a JPEG or PNG without any.
  * `keepIcc`: whether the pixels are still in the profile's colours.
  */
-export async function withMetadata(bytes, type, metadata, keepIcc) {
-  const icc = keepIcc ? metadata.icc ?? (await unpacked(metadata.packedIcc)) : undefined;
+export function withMetadata(bytes, type, metadata, keepIcc) {
+  const icc = keepIcc ? metadata.icc : undefined;
   if (type === 'image/png') return intoPng(bytes, metadata, icc);
   return intoJpeg(bytes, metadata, icc);
 }
@@ -127,15 +127,9 @@ function intoJpeg(bytes, {segments, exif, xmp}, icc) {
   const parts = made.map(([marker, payload]) =>
     join([Uint8Array.of(0xff, marker, (payload.length + 2) >> 8, (payload.length + 2) & 255), payload]),
   );
-  // Behind JFIF's own segment, before what the browser said of the colours.
-  const {start, rest} = afterJfif(bytes);
-  return join([bytes.subarray(0, start), ...parts, withoutIcc(bytes.subarray(rest))]);
-}
-
-/** Where segments go in a new JPEG file, and where the rest of it begins. */
-function afterJfif(bytes) {
+  // Behind JFIF's own segment.
   const start = bytes[3] === 0xe0 ? 4 + ((bytes[4] << 8) | bytes[5]) : 2;
-  return {start, rest: start};
+  return join([bytes.subarray(0, start), ...parts, withoutIcc(bytes.subarray(start))]);
 }
 
 /** Leaves out the profile that some browsers write by themselves. */
@@ -227,23 +221,8 @@ function crc(bytes) {
   return (sum ^ 0xffffffff) >>> 0;
 }
 
-/** Name of the colours' profile, '' where there is none. */
-export async function profileName({icc, packedIcc}) {
-  const profile = icc ?? (await unpacked(packedIcc));
-  if (!profile) return '';
-  const view = new DataView(profile.buffer, profile.byteOffset, profile.byteLength);
-  for (let i = 0; i < view.getUint32(128); i++) {
-    const entry = 132 + 12 * i;
-    if (text(profile, entry, 4) !== 'desc') continue;
-    const start = view.getUint32(entry + 4) + 12;
-    const name = text(profile, start, view.getUint32(entry + 8) - 12);
-    return name.replace(/[^\x20-\x7e]/g, '').trim() || 'unknown';
-  }
-  return 'unknown';
-}
-
-async function unpacked(bytes) {
-  return bytes && (await through(bytes, new DecompressionStream('deflate')));
+function unpacked(bytes) {
+  return through(bytes, new DecompressionStream('deflate'));
 }
 
 function packed(bytes) {

@@ -5,9 +5,11 @@ import {loadAndCompile, loadLiteRt, supportsFeature, Tensor} from '@litertjs/cor
 import {serve} from './rpc.js';
 import {manifestOf, setShapes, signaturesOf} from './tflite.js';
 
-const NAMES = {look: 'serving_look', field: 'serving_field', share: 'serving_share'};
-// Files that end with another signature's size are compiled for this one.
+const NAMES = {look: 'serving_look', field: 'serving_field'};
+// Pixels a side of the signatures that are compiled without being asked for.
 const LEAST = 32;
+// More would be a phone's slow cores.
+const MOST_THREADS = 4;
 
 let contents;
 let signatures;
@@ -29,23 +31,16 @@ async function load(modelUrl, wasmUrl) {
       'The model has no signatures for photos of any size: give the file of the natural model.',
     );
   }
-  const threaded =
-    self.crossOriginIsolated && (await supportsFeature('relaxedSimd')) && navigator.hardwareConcurrency > 1;
-  threads = threaded ? Math.min(navigator.hardwareConcurrency, 8) : 1;
+  // Threads need shared memory, which headers allow; see tfexposure/web.
+  const threaded = self.crossOriginIsolated && (await supportsFeature('relaxedSimd'));
+  const build = `${wasmUrl}litert_wasm_${threaded ? 'threaded' : 'compat'}_internal.js`;
+  threads = threaded ? Math.min(navigator.hardwareConcurrency, MOST_THREADS) : 1;
   if (threaded) {
     // In a worker the module takes the worker's address for its own.
-    self.Module = {
-      locateFile: (name) => wasmUrl + name,
-      mainScriptUrlOrBlob: `${wasmUrl}litert_wasm_threaded_internal.js`,
-    };
+    self.Module = {locateFile: (name) => wasmUrl + name, mainScriptUrlOrBlob: build};
   }
-  await loadLiteRt(wasmUrl, {threads: threaded});
-  return {
-    manifest,
-    threads,
-    judges: 'exposure' in signatures[NAMES.look].outputs,
-    shares: NAMES.share in signatures,
-  };
+  await loadLiteRt(build);
+  return {manifest, threads};
 }
 
 /** Judges a photo by its thumbnail: `slopes`, `code`, and what else it tells. */
@@ -74,7 +69,10 @@ async function compile(height, width) {
     if (name === 'field') return [1, ...size.map(cells), shape.at(-1)];
     return shape.map((side, axis) => (axis === 0 ? 1 : side));
   });
-  const model = await loadAndCompile(contents, {accelerator: 'wasm', numThreads: threads});
+  const model = await loadAndCompile(contents, {
+    accelerator: 'wasm',
+    cpuOptions: {numThreads: threads},
+  });
   compiled = {model, height, width};
   return model;
 }

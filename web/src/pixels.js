@@ -1,7 +1,9 @@
 // A worker that has the photos' pixels: reads files, looks, applies, writes.
+import {readProfile} from './colour.js';
+import {judge} from './gate.js';
 import {apply, IDENTITY, markInvented, tablesOf} from './grid.js';
 import {areaResize, blockMeans, inspect, makeThumbnail, reduction, shrink} from './look.js';
-import {profileName, readMetadata, withMetadata} from './metadata.js';
+import {readMetadata, withMetadata} from './metadata.js';
 import {serve, Transfer} from './rpc.js';
 import {findSurround} from './surround.js';
 
@@ -10,10 +12,12 @@ const STRIP_PIXELS = 1 << 21;
 const ICON = 96;
 
 const photos = new Map(); // id -> what stays of a photo while another is seen.
-let held; // {id, image, copies}: the pixels of one photo, and smaller ones.
+// The pixels of one photo: {id, image, own, copies}; `image` is in sRGB, `own` in
+// the photo's colours, `copies` are smaller ones by factor.
+let held;
 let manifest;
 
-serve({setManifest, open, reduced, develop, forget, view, save});
+serve({setManifest, open, decide, reduced, develop, forget, view, save});
 
 function setManifest(found) {
   manifest = found;
@@ -22,32 +26,52 @@ function setManifest(found) {
 /** Reads a photo and looks at it. */
 async function open(id, file) {
   const bytes = new Uint8Array(await file.arrayBuffer());
-  const metadata = readMetadata(bytes);
-  const image = await decode(file);
-  held = {id, image, copies: new Map([[1, image]])};
-  const around = findSurround(image);
+  const metadata = await readMetadata(bytes);
+  const photo = {file, metadata, profile: readProfile(metadata.icc)};
+  await hold(id, photo);
+  const {image, own} = held;
+  const around = findSurround(own);
   const {box} = around;
-  const photo = {file, metadata, box, grid: {tables: IDENTITY, field: null}};
+  photo.box = box;
   photo.factor = reduction(box.bottom - box.top, box.right - box.left);
-  photo.profile = await profileName(metadata).catch(() => 'unknown');
+  photo.grid = {tables: IDENTITY, field: null};
   photos.set(id, photo);
   const thumbnail = makeThumbnail(image, box, manifest.thumbnail, manifest.clip_share);
   const icon = await iconOf(image);
+  photo.seen = {...inspect(image, own, box), page: around.page, thumbnail};
   const facts = {
-    ...inspect(image, box),
-    page: around.page,
+    clipped: photo.seen.clipped,
     framed: around.framed,
     width: image.width,
     height: image.height,
-    profile: photo.profile,
+    profile: photo.profile.kind === 'sRGB' ? '' : photo.profile.name,
+    keepsProfile: photo.profile.kind !== 'other',
     thumbnail,
     icon,
   };
   return new Transfer(facts, [icon]);
 }
 
-/** Upright pixels in sRGB, without a canvas larger than a strip. */
-async function decode(file, how = {}) {
+/** Says what becomes of a photo by what the network told: see `judge`. */
+function decide(id, told) {
+  const photo = photos.get(id);
+  const verdict = judge(told, photo.seen, manifest.guide.knots);
+  delete photo.seen;
+  return verdict;
+}
+
+/** Reads a photo's pixels in place of those of another. */
+async function hold(id, {file, metadata, profile: {kind, colour}}) {
+  held = undefined; // Its memory first.
+  // Without a profile that is known here the browser decides.
+  const known = metadata.icc && kind !== 'other';
+  const own = await decode(file, {colorSpaceConversion: known ? 'none' : 'default'});
+  const image = colour ? colour.convert(own) : own;
+  held = {id, image, own, copies: new Map([[1, image]])};
+}
+
+/** Upright pixels, without a canvas larger than a strip. */
+async function decode(file, how) {
   let bitmap;
   try {
     bitmap = await createImageBitmap(file, {imageOrientation: 'from-image', ...how});
@@ -92,11 +116,7 @@ function iconOf(image) {
 async function take(id) {
   const photo = photos.get(id);
   if (!photo) throw new Error('This photo has been closed.');
-  if (held?.id !== id) {
-    held = undefined; // Its memory first.
-    const image = await decode(photo.file);
-    held = {id, image, copies: new Map([[1, image]])};
-  }
+  if (held?.id !== id) await hold(id, photo);
   return photo;
 }
 
@@ -206,16 +226,26 @@ async function save(id, options, type, quality) {
   const rows = Math.max(1, Math.floor(STRIP_PIXELS / width));
   for (let top = 0; top < height; top += rows) {
     const part = {top, bottom: Math.min(top + rows, height), left: 0, right: width};
-    context.putImageData(new ImageData(restored(photo, held.image, 1, part, options), width), 0, top);
+    context.putImageData(new ImageData(written(photo, part, options), width), 0, top);
   }
   const plain = await canvas.convertToBlob({type, quality});
   if (plain.type !== type) throw new Error(`This browser cannot write ${type}.`);
-  const keepIcc = /sRGB|^c2$/.test(photo.profile);
-  const written = new Uint8Array(await plain.arrayBuffer());
-  const bytes = await withMetadata(written, type, photo.metadata, keepIcc);
-  const converted = photo.profile && !keepIcc;
+  const keepIcc = photo.profile.kind !== 'other';
+  const coded = new Uint8Array(await plain.arrayBuffer());
+  const bytes = await withMetadata(coded, type, photo.metadata, keepIcc);
   return {
     blob: new Blob([bytes], {type}),
-    note: converted ? `Colours converted from ${photo.profile} to sRGB.` : '',
+    note: keepIcc ? '' : `Colours converted from ${photo.profile.name} to sRGB.`,
   };
+}
+
+/** Corrected pixels as they are written: in the photo's colours where known. */
+function written(photo, part, options) {
+  const {colour} = photo.profile;
+  if (!colour || options.alpha === 0) {
+    return options.alpha === 0 ? copy(held.own, part) : restored(photo, held.image, 1, part, options);
+  }
+  const answer = restored(photo, held.image, 1, part, {...options, alpha: 1});
+  colour.mixBack(answer, copy(held.own, part), options.alpha);
+  return answer;
 }

@@ -1,9 +1,10 @@
 // Keeps the page's files, so that it works without a net, and adds the headers
 // that threads need and that keep all requests at home, whatever the server.
-/* global BUILD, FILES */
+/* global BUILD, FILES, POLICY */
 
 const NAME = `tfexposure-${BUILD}`;
 const HEADERS = {
+  'Content-Security-Policy': POLICY,
   'Cross-Origin-Opener-Policy': 'same-origin',
   'Cross-Origin-Embedder-Policy': 'require-corp',
 };

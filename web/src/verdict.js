@@ -2,7 +2,7 @@
 
 /** {title, text} of a photo as it is corrected now. */
 export function describe(photo, share) {
-  const {verdict, options, clipped, framed, profile} = photo;
+  const {verdict, options, clipped, framed, profile, keepsProfile} = photo;
   const parts = [];
   let title;
   if (options.stops !== null) {
@@ -23,7 +23,7 @@ export function describe(photo, share) {
     parts.push(`${about(verdict)}; ${percent(clipped)} of its pixels are clipped: what was there is invented.`);
   }
   if (framed) parts.push('The white frame stays as it is.');
-  if (profile && !/sRGB|^c2$/.test(profile)) parts.push(`Its colours are ${profile}.`);
+  if (profile) parts.push(`Its colours are ${profile}${keepsProfile ? '' : '; saved as sRGB'}.`);
   return {title, text: parts.join(' ')};
 }
 
