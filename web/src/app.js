@@ -92,7 +92,7 @@ function count() {
 }
 
 async function select(photo) {
-  current = photo;
+  current = engine.current = photo;
   for (const {item} of photos) {
     item.firstChild.setAttribute('aria-current', String(item === photo?.item));
   }

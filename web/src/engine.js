@@ -9,11 +9,18 @@ import {connect} from './rpc.js';
  */
 export const DEFAULTS = {strength: 1, ev: 0, stops: null, force: false};
 
+// Photos whose coefficients stay, 14 MB each for a large one.
+const MOST_KEPT = 6;
+
 export class Engine {
   #pixels = connect(new Worker('./pixels.js', {type: 'module'}));
   #network = connect(new Worker('./network.js'));
   #count = 0;
   #fields = Promise.resolve(); // One at a time.
+  #kept = []; // Photos that have coefficients, the latest last.
+
+  /** The photo that is looked at: its coefficients stay. */
+  current = null;
 
   /** Loads the model; answers how many threads it runs on. */
   async load() {
@@ -59,13 +66,13 @@ export class Engine {
   async develop(photo, redraw = () => {}) {
     const {stops} = photo.options;
     if (this.share(photo) === 0) {
-      await this.#pixels('develop', [photo.id, null]);
+      await this.#drop(photo);
       return redraw();
     }
     const known = stops === null ? photo.told.slopes : slopesOfStops(stops, photo.told.slopes.length);
     await this.#pixels('develop', [photo.id, known]);
-    if (photo.field === stops && photo.hasField) return redraw();
-    if (photo.hasField) redraw();
+    if (photo.field?.stops === stops) return redraw();
+    if (photo.field) redraw();
     const turn = this.#fields.then(() => this.#compute(photo, stops, known));
     this.#fields = turn.catch(() => {});
     await turn;
@@ -73,21 +80,33 @@ export class Engine {
   }
 
   async #compute(photo, stops, slopes) {
-    // Options that have changed again while this waited.
-    if (photo.options.stops !== stops || photo.closed) return;
+    // Whether the photo or its options have changed while this waited.
+    const late = () => photo.closed || photo.options.stops !== stops || this.share(photo) === 0;
+    if (late() || photo.field?.stops === stops) return;
     const {image, height, width} = await this.#pixels('reduced', [photo.id]);
     const answer = await this.#network(
       'field',
       [image, height, width, slopes, photo.told.code],
       [image.buffer],
     );
+    if (late()) return;
     const {field: values, height: rows, width: columns} = answer;
     await this.#pixels(
       'develop',
       [photo.id, slopes, {values, height: rows, width: columns}],
       [values.buffer],
     );
-    Object.assign(photo, {field: stops, hasField: true});
+    photo.field = {stops};
+    this.#kept = [...this.#kept.filter((other) => other !== photo), photo];
+    const oldest = this.#kept.find((other) => other !== photo && other !== this.current);
+    if (this.#kept.length > MOST_KEPT && oldest) await this.#drop(oldest);
+  }
+
+  /** Takes a photo's curve and coefficients away. */
+  #drop(photo) {
+    photo.field = null;
+    this.#kept = this.#kept.filter((other) => other !== photo);
+    return this.#pixels('develop', [photo.id, null]);
   }
 
   /** Draws a part of a photo: see `view` in pixels.js. */
@@ -104,6 +123,7 @@ export class Engine {
 
   close(photo) {
     photo.closed = true;
+    this.#kept = this.#kept.filter((other) => other !== photo);
     return this.#pixels('forget', [photo.id]);
   }
 }

@@ -10,7 +10,7 @@ export class Viewer {
   #split;
   #layers;
   #draw;
-  #size = null;
+  #size = null; // Of the photo that is shown, {width, height}.
   #scale = 1; // CSS pixels per pixel of the photo.
   #fitted = true;
   #centre = {x: 0, y: 0};
@@ -136,11 +136,13 @@ export class Viewer {
         const {factor, part} = this.#wanted();
         const key = JSON.stringify([layer.version, factor, part]);
         if (key === layer.drawn?.key) break;
-        const {version} = layer;
+        const size = this.#size;
         const bitmap = await this.#draw(factor, part, layer.name);
         if (!bitmap) break;
-        // Of another photo, that is; older options are better than none.
-        if (layer.drawn === null && version !== layer.version && layer.name === 'before') continue;
+        if (size !== this.#size) {
+          bitmap.close(); // Of a photo that is shown no more.
+          continue;
+        }
         layer.canvas.width = bitmap.width;
         layer.canvas.height = bitmap.height;
         layer.context.transferFromImageBitmap(bitmap);
