@@ -40,7 +40,6 @@ for (const kind of ['threaded', 'compat']) {
   }
 }
 await copyFile(model, join(target, 'model.tflite'));
-await mkdir(join(target, 'samples'));
 for (const name of SAMPLES) {
   await copyFile(join(root, 'samples', `${name}.jpg`), join(target, 'samples', `${name}.jpg`));
 }

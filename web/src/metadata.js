@@ -1,6 +1,6 @@
 // What a photo's file says beside its pixels, carried over to the answer's file.
-// JPEG's segments go byte for byte, but for the orientation: the pixels of the
-// answer are upright.
+// JPEG's segments go byte for byte, but for what is no longer true: the pixels of
+// the answer are upright, and a thumbnail would show the photo as it was.
 
 const ASCII = new TextDecoder('latin1');
 const EXIF = 'Exif\0\0';
@@ -62,7 +62,9 @@ function jpegSegments(bytes) {
     if (frame) components = payload[5];
     // JFIF's and Adobe's belong to the coding of the colours.
     const kept = (marker > 0xe0 && marker <= 0xef && marker !== 0xee) || marker === 0xfe;
-    if (kept && !LEFT_OUT.some((prefix) => starts(payload, prefix))) {
+    // Content credentials (C2PA) are signed for the photo as it was.
+    const claim = marker === 0xeb && ASCII.decode(payload.subarray(0, 256)).includes('c2pa');
+    if (kept && !claim && !LEFT_OUT.some((prefix) => starts(payload, prefix))) {
       segments.push([marker, payload.slice()]);
     }
     at += 2 + length;
@@ -163,18 +165,22 @@ function uprightSegment(payload) {
   return payload;
 }
 
-/** EXIF that says its pixels are upright, else as it was. */
-export function uprightExif(exif) {
+/** EXIF that says its pixels are upright, without its thumbnail, else as it was. */
+function uprightExif(exif) {
   const result = exif.slice();
   const view = new DataView(result.buffer);
   const little = text(exif, 0, 2) === 'II';
   const at = view.getUint32(4, little);
   if (at + 2 > exif.length) return result;
-  for (let i = 0; i < view.getUint16(at, little); i++) {
+  const count = view.getUint16(at, little);
+  for (let i = 0; i < count; i++) {
     const entry = at + 2 + 12 * i;
     if (entry + 12 > exif.length) break;
     if (view.getUint16(entry, little) === 0x0112) view.setUint16(entry + 8, 1, little);
   }
+  // The next directory is the thumbnail's.
+  const next = at + 2 + 12 * count;
+  if (next + 4 <= exif.length) view.setUint32(next, 0, little);
   return result;
 }
 

@@ -35,10 +35,13 @@ async function load(modelUrl, wasmUrl) {
   const threaded = self.crossOriginIsolated && (await supportsFeature('relaxedSimd'));
   const build = `${wasmUrl}litert_wasm_${threaded ? 'threaded' : 'compat'}_internal.js`;
   threads = threaded ? Math.min(navigator.hardwareConcurrency, MOST_THREADS) : 1;
-  if (threaded) {
+  self.Module = {
     // In a worker the module takes the worker's address for its own.
-    self.Module = {locateFile: (name) => wasmUrl + name, mainScriptUrlOrBlob: build};
-  }
+    locateFile: (name) => wasmUrl + name,
+    mainScriptUrlOrBlob: build,
+    // It tells of everything it does as of errors.
+    printErr: (line) => /^(INFO|WARNING)/.test(line) || console.error(line),
+  };
   await loadLiteRt(build);
   return {manifest, threads};
 }

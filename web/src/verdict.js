@@ -14,7 +14,7 @@ export function describe(photo, share) {
   } else if (share === 0) {
     title = 'Left as it is';
     parts.push(reason(verdict, clipped));
-    if (options.ev !== 0) title = 'Only its light is changed';
+    if (options.ev !== 0) title = 'Only its exposure is changed';
   } else if (share < 1) {
     title = `Corrected in part, ${percent(share)}`;
     parts.push(`${about(verdict)}; ${percent(clipped)} of its pixels are clipped, which is little.`);
