@@ -602,6 +602,10 @@ def test_it_works_without_a_net(folder, repository, tmp_path):
     with Chromium() as browser:
         browser.open(address)
         browser.wait("document.body?.dataset.threads && crossOriginIsolated")
+        # What else the server has is not the service worker's business.
+        (folder / "other.txt").write_text("other")
+        read = "return (await fetch('other.txt')).headers.has(args[0])"
+        assert not browser.run(read, "content-security-policy")
         server.shutdown()
         server.server_close()
         enter(browser, address)

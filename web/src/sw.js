@@ -3,6 +3,7 @@
 /* global BUILD, FILES, POLICY */
 
 const NAME = `tfexposure-${BUILD}`;
+const PATIENCE = 3000; // Milliseconds until what is kept will do.
 const HEADERS = {
   'Content-Security-Policy': POLICY,
   'Cross-Origin-Opener-Policy': 'same-origin',
@@ -24,19 +25,31 @@ self.addEventListener('activate', (event) => {
 });
 
 self.addEventListener('fetch', (event) => {
-  const {request} = event;
-  const within = new URL(request.url).href.startsWith(self.registration.scope);
-  if (request.method === 'GET' && within) event.respondWith(answer(request));
+  if (event.request.method === 'GET' && isOurs(event.request.url)) {
+    event.respondWith(answer(event.request));
+  }
 });
+
+/** Whether an address is of the page: its server may have others. */
+function isOurs(address) {
+  const {scope} = self.registration;
+  const {origin, pathname} = new URL(address);
+  const url = origin + pathname;
+  return url.startsWith(`${scope}litert/`) || FILES.some((name) => new URL(name, scope).href === url);
+}
 
 async function answer(request) {
   const cache = await caches.open(NAME);
-  const known = await cache.match(request, {ignoreSearch: true});
-  const reply = known ?? (await fetch(request));
-  if (!known && reply.ok && new URL(request.url).pathname.includes('/litert/')) {
-    await cache.put(request, reply.clone());
-  }
+  const kept = await cache.match(request, {ignoreSearch: true});
+  const asked = fetch(request);
+  // Another page may live at this address by now: the net is asked first.
+  const reply = await (kept ? Promise.race([asked.catch(() => kept), later(kept)]) : asked);
+  if (!kept && reply.ok) await cache.put(request, reply.clone());
   const headers = new Headers(reply.headers);
   for (const [name, value] of Object.entries(HEADERS)) headers.set(name, value);
   return new Response(reply.body, {status: reply.status, statusText: reply.statusText, headers});
+}
+
+function later(value) {
+  return new Promise((resolve) => setTimeout(resolve, PATIENCE, value));
 }
