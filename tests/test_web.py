@@ -423,7 +423,17 @@ def test_several_photos_are_saved_at_once(page, repository, tmp_path):
     for index, name in enumerate(("first", "second")):
         expected = tfexposure.correct(photos[name])
         assert_alike(decoded(taken(page, index)), expected)
+    said = page.run("return strip.innerText.split('\\n')")
+    assert [said.count(text) for text in ("corrected", "left as it is")] == [
+        2,
+        1,
+    ]
+    # The third one is shown after the others were added: hand on its options.
+    put(page, "#ev", 0.5)
+    page.click("#same")
+    page.wait("!strip.innerText.includes('left as it is')")
     page.click("#strip li:first-child button")
+    page.wait("Number(ev.value) === 0.5")
     page.wait("document.querySelector('#after canvas').width === 640")
     page.click("#close")
     page.wait("document.querySelectorAll('#strip li').length === 2")

@@ -76,11 +76,12 @@ function add(photo) {
   icon.style.aspectRatio = `${photo.width} / ${photo.height}`;
   icon.getContext('bitmaprenderer').transferFromImageBitmap(photo.icon);
   name.textContent = photo.name;
-  button.append(icon, name);
+  button.append(icon, name, document.createElement('em'));
   button.addEventListener('click', () => select(photo));
   photo.item = document.createElement('li');
   photo.item.append(button);
   find('strip').append(photo.item);
+  mark(photo);
   count();
 }
 
@@ -88,7 +89,7 @@ function count() {
   body.dataset.photos = photos.length;
   find('welcome').hidden = photos.length > 0;
   find('viewer').hidden = find('panel').hidden = photos.length === 0;
-  find('strip').hidden = find('save-all').hidden = photos.length < 2;
+  for (const id of ['strip', 'same', 'save-all']) find(id).hidden = photos.length < 2;
 }
 
 async function select(photo) {
@@ -104,6 +105,7 @@ async function select(photo) {
 }
 
 function redraw(photo) {
+  mark(photo);
   if (photo !== current) return;
   const {title, text} = describe(photo, engine.share(photo));
   find('verdict').querySelector('h2').textContent = title;
@@ -112,6 +114,13 @@ function redraw(photo) {
   find('force').hidden = !idle;
   find('save').disabled = !engine.changes(photo);
   viewer.refresh();
+}
+
+/** Says in the list of photos what becomes of one. */
+function mark(photo) {
+  photo.item.querySelector('em').textContent = engine.changes(photo)
+    ? 'corrected'
+    : 'left as it is';
 }
 
 /** Puts a photo's options into the controls. */
@@ -160,7 +169,8 @@ async function save(photo) {
 async function saveAll() {
   const changed = photos.filter((photo) => engine.changes(photo));
   for (const photo of changed) await save(photo);
-  find('note').textContent = `${changed.length} saved, ${photos.length - changed.length} left as they are.`;
+  find('note').textContent =
+    `${changed.length} saved, ${photos.length - changed.length} left as they are.`;
 }
 
 async function close(photo) {
@@ -212,6 +222,12 @@ function listen() {
   find('reset').addEventListener('click', () => {
     change(DEFAULTS);
     showOptions();
+  });
+  find('same').addEventListener('click', () => {
+    for (const photo of photos) {
+      Object.assign(photo.options, current.options);
+      mark(photo);
+    }
   });
   find('invented').addEventListener('change', (event) => {
     find('legend').hidden = !event.target.checked;

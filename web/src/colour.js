@@ -25,7 +25,9 @@ export function readProfile(icc) {
     if (latin(icc, 16, 4) !== 'RGB ' || tags.A2B0 || [...curves, ...columns].includes(undefined)) {
       return {name, kind: 'other'};
     }
-    const toXyz = transpose(columns.map((tag) => [8, 12, 16].map((at) => tag.getInt32(at) / 65536)));
+    const toXyz = transpose(
+      columns.map((tag) => [8, 12, 16].map((at) => tag.getInt32(at) / 65536)),
+    );
     const functions = curves.map(curveOf);
     const near = (a, b) => Math.abs(a - b) < NEAR;
     const same =
@@ -174,7 +176,9 @@ function tagsOf(icc) {
 
 function nameOf(tag) {
   const bytes = new Uint8Array(tag.buffer, tag.byteOffset + 12, tag.byteLength - 12);
-  return latin(bytes, 0, bytes.length).replace(/[^\x20-\x7e]/g, '').trim();
+  return latin(bytes, 0, bytes.length)
+    .replace(/[^\x20-\x7e]/g, '')
+    .trim();
 }
 
 function latin(bytes, start, length) {
@@ -218,7 +222,9 @@ function transpose(matrix) {
 }
 
 function product(a, b) {
-  return a.map((row) => transpose(b).map((column) => row.reduce((sum, v, i) => sum + v * column[i], 0)));
+  return a.map((row) =>
+    transpose(b).map((column) => row.reduce((sum, v, i) => sum + v * column[i], 0)),
+  );
 }
 
 function inverse([[a, b, c], [d, e, f], [g, h, i]]) {

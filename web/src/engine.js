@@ -36,7 +36,15 @@ export class Engine {
     const seen = await this.#pixels('open', [id, file]);
     const told = await this.#network('look', [seen.thumbnail]);
     const verdict = await this.#pixels('decide', [id, told]);
-    const photo = {id, name: file.name, ...seen, told, verdict, options: {...DEFAULTS}, field: null};
+    const photo = {
+      id,
+      name: file.name,
+      ...seen,
+      told,
+      verdict,
+      options: {...DEFAULTS},
+      field: null,
+    };
     delete photo.thumbnail;
     return photo;
   }
@@ -69,7 +77,8 @@ export class Engine {
       await this.#drop(photo);
       return redraw();
     }
-    const known = stops === null ? photo.told.slopes : slopesOfStops(stops, photo.told.slopes.length);
+    const known =
+      stops === null ? photo.told.slopes : slopesOfStops(stops, photo.told.slopes.length);
     await this.#pixels('develop', [photo.id, known]);
     if (photo.field?.stops === stops) return redraw();
     if (photo.field) redraw();
@@ -111,7 +120,8 @@ export class Engine {
 
   /** Draws a part of a photo: see `view` in pixels.js. */
   view(photo, factor, part, which) {
-    const options = which === 'before' ? null : {...this.#mixing(photo), invented: which === 'invented'};
+    const options =
+      which === 'before' ? null : {...this.#mixing(photo), invented: which === 'invented'};
     return this.#pixels('view', [photo.id, factor, part, options]);
   }
 

@@ -52,10 +52,12 @@ export function apply(image, part, place, {tables, field}, {alpha, ev, grey}) {
       const r = data[from];
       const g = data[from + 1];
       const b = data[from + 2];
+      // The curve.
       let red = tone[r];
       let green = tone[g];
       let blue = tone[b];
       const brightest = r > g ? (r > b ? r : b) : g > b ? g : b;
+      // Near white the lift, and the matrix where a channel is clipped.
       if (field && white[brightest] > 0) {
         const at = across.before[x] * CHANNELS;
         const after = across.after[x] * CHANNELS;
@@ -78,6 +80,7 @@ export function apply(image, part, place, {tables, field}, {alpha, ev, grey}) {
         green += addGreen;
         blue += addBlue;
       }
+      // In [0, 1], with light added, and without colours if there were none.
       red = red < 0 ? 0 : red > 1 ? 1 : red;
       green = green < 0 ? 0 : green > 1 ? 1 : green;
       blue = blue < 0 ? 0 : blue > 1 ? 1 : blue;
@@ -87,7 +90,7 @@ export function apply(image, part, place, {tables, field}, {alpha, ev, grey}) {
         blue = brighter[(blue * LEVELS + 0.5) | 0];
       }
       if (grey) red = green = blue = 0.2126 * red + 0.7152 * green + 0.0722 * blue;
-      // Rounded and clamped by the array's type.
+      // The mixture, rounded and clamped by the array's type.
       result[to] = r + alpha * (red * 255 - r);
       result[to + 1] = g + alpha * (green * 255 - g);
       result[to + 2] = b + alpha * (blue * 255 - b);

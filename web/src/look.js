@@ -25,7 +25,9 @@ export function inspect({data, width}, {data: own}, box) {
     for (let i = 4 * (y * width + box.left); i < end; i += 4) {
       const brightest = Math.max(own[i], own[i + 1], own[i + 2]);
       if (brightest >= CLIPPED_LEVEL) clipped++;
-      if (counts) levels[Math.round(0.2126 * data[i] + 0.7152 * data[i + 1] + 0.0722 * data[i + 2])]++;
+      if (counts) {
+        levels[Math.round(0.2126 * data[i] + 0.7152 * data[i + 1] + 0.0722 * data[i + 2])]++;
+      }
     }
   }
   const share = clipped / ((box.bottom - box.top) * (box.right - box.left));

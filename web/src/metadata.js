@@ -8,6 +8,7 @@ const XMP = 'http://ns.adobe.com/xap/1.0/\0';
 const EXTENDED_XMP = 'http://ns.adobe.com/xmp/extension/\0';
 const ICC = 'ICC_PROFILE\0';
 const LEFT_OUT = ['MPF\0', 'urn:iso:std:iso:ts:21496:-1\0']; // Further pictures.
+const XMP_CHUNK = 'XML:com.adobe.xmp\0\0\0\0\0';
 const LONGEST = 65533; // Bytes of a segment.
 
 /**
@@ -74,7 +75,7 @@ function jpegSegments(bytes) {
 
 function* pngChunks(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let at = 8; at + 12 <= bytes.length; ) {
+  for (let at = 8; at + 12 <= bytes.length;) {
     const length = view.getUint32(at);
     yield {kind: text(bytes, at + 4, 4), body: bytes.subarray(at + 8, at + 8 + length), at};
     at += 12 + length;
@@ -99,7 +100,7 @@ async function ofPng(bytes) {
 function ofWebp(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const found = {segments: [], grey: false};
-  for (let at = 12; at + 8 <= bytes.length; ) {
+  for (let at = 12; at + 8 <= bytes.length;) {
     const length = view.getUint32(at + 4, true);
     const body = bytes.slice(at + 8, at + 8 + length);
     const kind = text(bytes, at, 4);
@@ -127,7 +128,10 @@ function intoJpeg(bytes, {segments, exif, xmp}, icc) {
     .map(([marker, payload]) => [marker, uprightSegment(payload)]);
   const made = segments.length ? upright : newSegments(exif, xmp, icc);
   const parts = made.map(([marker, payload]) =>
-    join([Uint8Array.of(0xff, marker, (payload.length + 2) >> 8, (payload.length + 2) & 255), payload]),
+    join([
+      Uint8Array.of(0xff, marker, (payload.length + 2) >> 8, (payload.length + 2) & 255),
+      payload,
+    ]),
   );
   // Behind JFIF's own segment.
   const start = bytes[3] === 0xe0 ? 4 + ((bytes[4] << 8) | bytes[5]) : 2;
@@ -142,8 +146,9 @@ function withoutIcc(bytes) {
 
 function newSegments(exif, xmp, icc) {
   const segments = [];
-  if (exif && exif.length + 6 <= LONGEST) segments.push([0xe1, join([latin(EXIF), uprightExif(exif)])]);
-  if (xmp && xmp.length + XMP.length <= LONGEST) segments.push([0xe1, join([latin(XMP), uprightXmp(xmp)])]);
+  const add = (body) => body.length <= LONGEST && segments.push([0xe1, body]);
+  if (exif) add(join([latin(EXIF), uprightExif(exif)]));
+  if (xmp) add(join([latin(XMP), uprightXmp(xmp)]));
   if (icc) {
     const size = LONGEST - ICC.length - 2;
     const count = Math.ceil(icc.length / size);
@@ -197,7 +202,7 @@ async function intoPng(bytes, {exif, xmp}, icc) {
   const chunks = [];
   if (icc) chunks.push(chunk('iCCP', join([latin('icc\0\0'), await packed(icc)])));
   if (exif) chunks.push(chunk('eXIf', uprightExif(exif)));
-  if (xmp) chunks.push(chunk('iTXt', join([latin('XML:com.adobe.xmp\0\0\0\0\0'), uprightXmp(xmp)])));
+  if (xmp) chunks.push(chunk('iTXt', join([latin(XMP_CHUNK), uprightXmp(xmp)])));
   const end = 33; // Behind the signature and IHDR.
   const own = ['iCCP', 'sRGB', 'gAMA', 'cHRM', 'cICP'];
   const rest = [...pngChunks(bytes)]
@@ -236,7 +241,9 @@ function packed(bytes) {
 }
 
 async function through(bytes, stream) {
-  return new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(stream)).arrayBuffer());
+  return new Uint8Array(
+    await new Response(new Blob([bytes]).stream().pipeThrough(stream)).arrayBuffer(),
+  );
 }
 
 function starts(bytes, prefix) {

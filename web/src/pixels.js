@@ -191,7 +191,9 @@ function restored(photo, image, factor, part, {alpha, ev, invented}) {
   const whole = ['top', 'bottom', 'left', 'right'].every((side) => inside[side] === part[side]);
   if (whole) return draw(part);
   const result = copy(image, part);
-  if (inside.top < inside.bottom && inside.left < inside.right) paste(result, part, draw(inside), inside);
+  if (inside.top < inside.bottom && inside.left < inside.right) {
+    paste(result, part, draw(inside), inside);
+  }
   return result;
 }
 
@@ -242,9 +244,8 @@ async function save(id, options, type, quality) {
 /** Corrected pixels as they are written: in the photo's colours where known. */
 function written(photo, part, options) {
   const {colour} = photo.profile;
-  if (!colour || options.alpha === 0) {
-    return options.alpha === 0 ? copy(held.own, part) : restored(photo, held.image, 1, part, options);
-  }
+  if (options.alpha === 0) return copy(held.own, part);
+  if (!colour) return restored(photo, held.image, 1, part, options);
   const answer = restored(photo, held.image, 1, part, {...options, alpha: 1});
   colour.mixBack(answer, copy(held.own, part), options.alpha);
   return answer;

@@ -85,7 +85,8 @@ function along({data, width}, {top, bottom, left, right}, down) {
   for (let y = top; y < bottom; y++) {
     for (let x = left; x < right; x++) {
       const i = 4 * (y * width + x);
-      if (Math.min(data[i], data[i + 1], data[i + 2]) < DIFFERENT) seen[down ? y - top : x - left] = 1;
+      const darkest = Math.min(data[i], data[i + 1], data[i + 2]);
+      if (darkest < DIFFERENT) seen[down ? y - top : x - left] = 1;
     }
   }
   return seen.reduce((sum, value) => sum + value, 0) / seen.length;

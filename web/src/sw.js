@@ -35,7 +35,9 @@ function isOurs(address) {
   const {scope} = self.registration;
   const {origin, pathname} = new URL(address);
   const url = origin + pathname;
-  return url.startsWith(`${scope}litert/`) || FILES.some((name) => new URL(name, scope).href === url);
+  return (
+    url.startsWith(`${scope}litert/`) || FILES.some((name) => new URL(name, scope).href === url)
+  );
 }
 
 async function answer(request) {

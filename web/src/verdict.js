@@ -17,10 +17,14 @@ export function describe(photo, share) {
     if (options.ev !== 0) title = 'Only its exposure is changed';
   } else if (share < 1) {
     title = `Corrected in part, ${percent(share)}`;
-    parts.push(`${about(verdict)}; ${percent(clipped)} of its pixels are clipped, which is little.`);
+    parts.push(
+      `${about(verdict)}; ${percent(clipped)} of its pixels are clipped, which is little.`,
+    );
   } else {
     title = 'Corrected';
-    parts.push(`${about(verdict)}; ${percent(clipped)} of its pixels are clipped: what was there is invented.`);
+    parts.push(
+      `${about(verdict)}; ${percent(clipped)} of its pixels are clipped: what was there is invented.`,
+    );
   }
   if (framed) parts.push('The white frame stays as it is.');
   if (profile) parts.push(`Its colours are ${profile}${keepsProfile ? '' : '; saved as sRGB'}.`);

@@ -195,11 +195,15 @@ export class Viewer {
     for (const button of this.root.querySelectorAll('[data-zoom]')) {
       button.addEventListener('click', buttons[button.dataset.zoom]);
     }
-    stage.addEventListener('wheel', (event) => {
-      event.preventDefault();
-      const {x, y} = this.#local(event);
-      this.#zoom(Math.exp(-event.deltaY / 300), x, y);
-    }, {passive: false});
+    stage.addEventListener(
+      'wheel',
+      (event) => {
+        event.preventDefault();
+        const {x, y} = this.#local(event);
+        this.#zoom(Math.exp(-event.deltaY / 300), x, y);
+      },
+      {passive: false},
+    );
     stage.addEventListener('dblclick', (event) => {
       const {x, y} = this.#local(event);
       if (this.#fitted) this.#zoom(1 / devicePixelRatio / this.#scale, x, y);
@@ -261,7 +265,11 @@ export class Viewer {
       const [, other] = others[0];
       const distance = (p) => Math.hypot(p.x - other.x, p.y - other.y) || 1;
       this.#move((point.x - last.x) / 2, (point.y - last.y) / 2);
-      this.#zoom(distance(point) / distance(last), (point.x + other.x) / 2, (point.y + other.y) / 2);
+      this.#zoom(
+        distance(point) / distance(last),
+        (point.x + other.x) / 2,
+        (point.y + other.y) / 2,
+      );
     }
   }
 }
