@@ -1,6 +1,7 @@
 # make demo   the whole product once, on the sample photos
 # make test   all tests
 # make bundles  every model that ships, as SavedModel and TFLite, with scores
+# make web    the page that corrects photos in a browser, into the package
 # make lint   ruff and mypy, as CI runs them
 # make fuzz   10,000 broken photos, at most 20 minutes; make test has a sample
 # make test-beam  the tests of curation on Apache Beam
@@ -39,7 +40,7 @@ RUNS ?= runs
 VALID_SCENES := s04,s05,s06,s07,s18,s19,s20,s21,s24,s25,s26,s31,s32,s33,s34,$\
   s39,s40,s43,s45,s47
 
-.PHONY: demo bundles test fuzz test-beam natural lint format install clean
+.PHONY: demo bundles web test fuzz test-beam natural lint format install clean
 
 demo: $(VENV)/.installed
 	@TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python examples/demo.py --output=$(DEMO)
@@ -55,6 +56,11 @@ $(BUNDLES)/%/scores.md: $(VENV)/.installed
 	@$(BIN)/python export/export_tflite.py --model=$* --photos=samples \
 	  --precision=$(PRECISIONS_$*) --output=$(@D) > $@.part
 	@mv $@.part $@ && cat $@
+
+web:
+	@command -v npm > /dev/null || \
+	  { echo "The page is built by npm: apt install npm"; exit 1; }
+	@cd web && npm ci --silent && npm run --silent build
 
 # A file's tests stay in one process: many share what is slow to set up.
 test: $(VENV)/.installed
