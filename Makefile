@@ -1,6 +1,7 @@
 # make demo   the whole product once, on the sample photos
 # make test   all tests
 # make bundles  every model that ships, as SavedModel and TFLite, with scores
+# make web    the page that corrects photos in a browser, into the package
 # make lint   ruff and mypy, as CI runs them
 # make fuzz   10,000 broken photos, at most 20 minutes; make test has a sample
 # make test-beam  the tests of curation on Apache Beam
@@ -36,7 +37,7 @@ JAX_TESTS := baselines camera classifiers curve_distribution discriminator \
 SHARED ?= ../shared/photos
 RUNS ?= runs
 
-.PHONY: demo bundles test fuzz test-beam natural lint format install clean
+.PHONY: demo bundles web test fuzz test-beam natural lint format install clean
 
 demo: $(VENV)/.installed
 	@TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python examples/demo.py --output=$(DEMO)
@@ -52,6 +53,11 @@ $(BUNDLES)/%/scores.md: $(VENV)/.installed
 	@$(BIN)/python export/export_tflite.py --model=$* --photos=samples \
 	  --precision=$(PRECISIONS_$*) --output=$(@D) > $@.part
 	@mv $@.part $@ && cat $@
+
+web:
+	@command -v npm > /dev/null || \
+	  { echo "The page is built by npm: apt install npm"; exit 1; }
+	@cd web && npm ci --silent && npm run --silent build
 
 # A file's tests stay in one process: many share what is slow to set up.
 test: $(VENV)/.installed

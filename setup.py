@@ -56,7 +56,11 @@ setup(
         "tfexposure.trainers": "trainers",
         "tfexposure.export": "export",
     },
-    package_data={"tfexposure.pretrained": ["*.json", "*.npz", "*.tflite"]},
+    package_data={
+        "tfexposure.pretrained": ["*.json", "*.npz", "*.tflite"],
+        # Built by `make web`; a wheel of a checkout without it has no page.
+        "tfexposure.web": ["page/*", "page/*/*"],
+    },
     install_requires=[
         "absl-py>=2",
         "keras>=3.12",

@@ -93,6 +93,28 @@ class Chromium:
             assert time.monotonic() < end, f"waited in vain for {condition}"
             time.sleep(0.2)
 
+    def click(self, selector):
+        """Clicks an element as a visitor would, where it can be seen."""
+        found = self._send("/element", using="css selector", value=selector)
+        self._send(f"/element/{found[ELEMENT]}/click")
+
+    def devtools(self, command, **parameters):
+        """Sends a command of the DevTools protocol."""
+        return self._send("/goog/cdp/execute", cmd=command, params=parameters)
+
+    def pretend(self, width, height, *, phone=False, scheme="light"):
+        """Takes the size of a device, and a light or dark scheme."""
+        self.devtools(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=2 if phone else 1,
+            mobile=phone,
+        )
+        self.devtools("Emulation.setTouchEmulationEnabled", enabled=phone)
+        scheme = {"name": "prefers-color-scheme", "value": scheme}
+        self.devtools("Emulation.setEmulatedMedia", features=[scheme])
+
     def screenshot(self, path):
         path.write_bytes(base64.b64decode(self._send("/screenshot", "GET")))
 

@@ -1,6 +1,7 @@
 """Who imports whom, what the package installs, what importing it costs."""
 
 import ast
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -11,7 +12,7 @@ import pytest
 # below its own; what shares a floor does not import each other.
 FLOORS = (
     ("errors", "lazy", "replicas", "scripts"),
-    ("quiet", "storage"),
+    ("quiet", "storage", "web"),
     ("imaging", "weights"),
     ("config", "layers", "losses", "metrics", "perceptual"),
     ("blind", "config_flags", "paper"),
@@ -103,13 +104,27 @@ def test_every_public_name_exists():
         tfexposure.nothing  # noqa: B018
 
 
+PAGE = ("index.html", "litert/some.wasm")
+
+
 @pytest.fixture(scope="module")
 def wheel(repository, tmp_path_factory):
+    source = tmp_path_factory.mktemp("source")
+    for name in ("tfexposure", "trainers", "export"):
+        without = shutil.ignore_patterns("__pycache__", "page")
+        shutil.copytree(repository / name, source / name, ignore=without)
+    for name in ("setup.py", "pyproject.toml", "README.md"):
+        shutil.copy(repository / name, source)
+    # A stand-in for what `make web` builds.
+    page = source / "tfexposure" / "web" / "page"
+    (page / "litert").mkdir(parents=True)
+    for name in PAGE:
+        (page / name).touch()
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
         [
             *(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"),
-            *("--wheel-dir", folder, repository),
+            *("--wheel-dir", folder, source),
         ],
         check=True,
     )
@@ -126,5 +141,7 @@ def test_the_wheel_installs_one_package(wheel):
         "trainers/train_gan.py",
         "export/export_tflite.py",
         "training/loop.py",
+        "pretrained/natural.tflite",
+        *(f"web/page/{name}" for name in PAGE),
     ):
         assert f"tfexposure/{module}" in names

@@ -2,10 +2,10 @@
 
 import dataclasses
 import html
-import importlib
 import pathlib
 
 import tfexposure
+from tfexposure import web
 from tfexposure.errors import UserError
 from tfexposure.http.options import OPTIONS
 
@@ -56,9 +56,8 @@ class WebPage:
 def web_page():
     """Finds the `WebPage` that comes with the package; None without one."""
     try:
-        web = importlib.import_module("tfexposure.web")
         return WebPage(web.page_folder(), web.HEADERS)
-    except (ModuleNotFoundError, UserError):
+    except UserError:
         return None
 
 
