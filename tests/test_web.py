@@ -299,7 +299,7 @@ def test_a_photo_left_alone_says_why_and_can_be_forced(
     pixels = sample(repository, "flower")
     add(page, write(tmp_path / "good.png", pixels))
     assert "Left as it is\n" in verdict(page)
-    assert "0.1 % of its pixels are clipped" in verdict(page)
+    assert "takes it for well exposed" in verdict(page)
     assert page.run("return document.getElementById('save').disabled")
     page.click("#force")
     page.wait("!document.getElementById('save').disabled")
