@@ -20,7 +20,7 @@ _NO_ERROR = 3e-4
 _DECISION = 4.0
 # Where the curves win over the identity with less than the first, the photo is
 # left alone; from the second on the answer is taken in full.
-_WINS = (0.3, 0.7)
+_WINS = (0.5, 0.9)
 # Every so many rows and columns of the thumbnail tell hypotheses apart.
 _STEP = 4
 
