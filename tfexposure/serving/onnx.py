@@ -63,7 +63,7 @@ def export_onnx(loaded, folder, examples) -> dict:
         model, loaded, format="ONNX", precision="float32", opset=OPSET
     )
     with tempfile.TemporaryDirectory() as temporary:
-        _write(temporary, files, manifest)
+        write_onnx(temporary, files, manifest)
         compare(OnnxModel(temporary), model)
         score = scoring.score_model(
             lambda threads: OnnxModel(temporary, threads),
@@ -73,10 +73,7 @@ def export_onnx(loaded, folder, examples) -> dict:
         )
     _check_quality(score["psnr_db"], "photos")
     score["real_photos"] = examples.real
-    try:
-        _write(folder, files, manifest | {"score": score})
-    except OSError as error:
-        raise UserError(f"could not write {folder}: {error}") from error
+    write_onnx(folder, files, manifest | {"score": score})
     return {
         "file": " + ".join(files),
         "precision": "float32",
@@ -125,6 +122,27 @@ def compare(exported: OnnxModel, model: KerasModel) -> float:
     return least
 
 
+def write_onnx(folder, files: dict, manifest: dict) -> None:
+    """Writes the files of `convert_to_onnx`, and `manifest.json`.
+
+    Without its manifest, which comes last, an export does not open.
+
+    Raises:
+        UserError: if they cannot be written.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / FILE_NAME).unlink(missing_ok=True)
+        for name in set(FILES.values()) - set(files):
+            (folder / name).unlink(missing_ok=True)  # Of another model.
+        for name, contents in files.items():
+            write_atomically(folder / name, contents)
+        write_atomically(folder / FILE_NAME, to_json(manifest))
+    except OSError as error:
+        raise UserError(f"could not write {folder}: {error}") from error
+
+
 def _converted(function):
     """The contents of a file that does what a `tf.function` does."""
     tf2onnx = import_extra("tf2onnx", "onnx")
@@ -132,11 +150,11 @@ def _converted(function):
         converted, _ = tf2onnx.convert.from_function(
             function, function.input_signature, opset=OPSET
         )
+        average_in_steps(converted)
     except Exception as error:  # Of many kinds, all from the converter.
         raise UserError(
             f"conversion to ONNX failed: {first_line(error)}"
         ) from error
-    average_in_steps(converted)
     name_axes(converted.graph)
     return converted.SerializeToString()
 
@@ -165,15 +183,3 @@ def _check_quality(psnr_db, inputs):
             f"the ONNX files' answers to {inputs} reach {psnr_db:.1f} dB "
             f"against Keras, below the {QUALITY_FLOOR:.0f} dB of float32"
         )
-
-
-def _write(folder, files, manifest):
-    """Writes an export; without its manifest, the last, it does not open."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / FILE_NAME).unlink(missing_ok=True)
-    for name in set(FILES.values()) - set(files):
-        (folder / name).unlink(missing_ok=True)  # Of another model.
-    for name, contents in files.items():
-        write_atomically(folder / name, contents)
-    write_atomically(folder / FILE_NAME, to_json(manifest))
