@@ -1,5 +1,6 @@
 """ONNX files: the network's own answers, in ONNX Runtime."""
 
+import subprocess
 import sys
 
 import numpy as np
@@ -123,6 +124,28 @@ def test_a_blind_model_s_folder_corrects_photos(restorer, blind_folder):
     np.testing.assert_allclose(
         model.restore_photo(image), keras_model.restore_photo(image), atol=1e-4
     )
+
+
+def test_correcting_needs_no_tensorflow(blind_folder, tmp_path):
+    pixels = np.rint(picture(40, 60)[0] * 255).astype("uint8")
+    Image.fromarray(pixels).save(tmp_path / "in.png")
+    program = (
+        "import sys\n"
+        "sys.modules |= dict.fromkeys(['tensorflow', 'onnx', 'tf2onnx'])\n"
+        "from tfexposure import cli\n"
+        "sys.exit(cli.main(sys.argv[1:]))\n"
+    )
+    options = "--force", f"--model={blind_folder}"
+    arguments = "correct", str(tmp_path / "in.png"), *options
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    answer = np.asarray(Image.open(tmp_path / "in_corrected.png"))
+    expected = tfexposure.correct(pixels, model=blind_folder, force=True)
+    np.testing.assert_array_equal(answer, expected)
 
 
 def test_the_axes_are_named(blind_folder):
