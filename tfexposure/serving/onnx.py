@@ -94,7 +94,7 @@ def compare(exported: OnnxModel, model: KerasModel) -> float:
     """
     random = np.random.default_rng(0)
     found = []
-    # A pixel, part of the network's stride, more than it, and multiples.
+    # From one pixel on: sides that the network's stride divides, and others.
     for size in [(1, 1), (9, 70), (133, 50), (64, 96)]:
         image = random.uniform(0, 1, (*size, 3)).astype("float32")
         if not model.grid_spec:
@@ -102,8 +102,8 @@ def compare(exported: OnnxModel, model: KerasModel) -> float:
             continue
         thumbnail = random.uniform(0, 1, model.thumbnail_shape)
         thumbnail = thumbnail.astype("float32")
-        # The slopes change by more from one build of TensorFlow to the next:
-        # what counts is what they make of a picture.
+        # The slopes themselves differ by more, even between Keras run eagerly
+        # and compiled: what counts is what they make of a picture.
         found.append(
             _likeness(
                 exported.answer_by_grid, model.answer_by_grid, image, thumbnail
