@@ -1,6 +1,6 @@
 # make demo   the whole product once, on the sample photos
 # make test   all tests
-# make bundles  every model that ships, as SavedModel and TFLite, with scores
+# make bundles  every model that ships, in three formats, with scores
 # make web    the page that corrects photos in a browser, into the package
 # make lint   ruff and mypy, as CI runs them
 # make fuzz   10,000 broken photos, at most 20 minutes; make test has a sample
@@ -52,6 +52,9 @@ $(BUNDLES)/%/scores.md: $(VENV)/.installed
 	  --output=$(@D)/saved_model
 	@$(BIN)/python export/export_tflite.py --model=$* --photos=samples \
 	  --precision=$(PRECISIONS_$*) --output=$(@D) > $@.part
+	@echo >> $@.part
+	@$(BIN)/python export/export_onnx.py --model=$* --photos=samples \
+	  --output=$(@D)/onnx >> $@.part
 	@mv $@.part $@ && cat $@
 
 web:

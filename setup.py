@@ -15,6 +15,8 @@ VERSION = re.search(
 HEIC = ["pillow-heif>=1"]
 SERVING = ["grpcio>=1.60", "requests>=2.31"]
 LITE = ["ai-edge-litert>=2.1"]
+# Running needs the first alone, exporting all three and TensorFlow.
+ONNX = ["onnxruntime>=1.20", "onnx>=1.16", "tf2onnx>=1.17"]
 # Starlette reads forms by python-multipart.
 SERVER = [
     "prometheus-client>=0.20",
@@ -76,6 +78,7 @@ setup(
         "jax": JAX,
         "heic": HEIC,
         "lite": LITE,
+        "onnx": ONNX,
         "data": DATA,
         "light": LIGHT,
         # Needs no TensorFlow, and pins Pillow below 13: an environment apart.
@@ -87,7 +90,7 @@ setup(
         # tensorflow-hub imports pkg_resources, which setuptools 82 dropped;
         # through tf-keras it also brings the package `tensorflow`.
         "hub": ["tensorflow-hub>=0.16.1", "setuptools<82"],
-        "dev": DEV + HEIC + LIGHT + LITE + SERVING + SERVER,
+        "dev": DEV + HEIC + LIGHT + LITE + ONNX + SERVING + SERVER,
     },
     entry_points={
         "console_scripts": [
@@ -99,6 +102,7 @@ setup(
             "tfexposure-export-saved-model="
             "tfexposure.export.export_saved_model:run",
             "tfexposure-export-tflite=tfexposure.export.export_tflite:run",
+            "tfexposure-export-onnx=tfexposure.export.export_onnx:run",
         ]
     },
     classifiers=[

@@ -2,13 +2,16 @@
 
     python benchmarks/inference.py                     # the U-Net of width 16
     python benchmarks/inference.py --run_dir=runs/first --photos=samples
+    python benchmarks/inference.py --model=natural     # what `correct` calls
 
 Every variant sees the same picture. Runs are interleaved, so that a change of
 the machine's clock or load meets all of them, and medians are given. Beside
 the time stands the share of the machine's own matrix-multiply peak, measured
-in the same minutes with as many threads. ONNX Runtime and OpenVINO are for
-comparison only; where one is not installed (pip install tf2onnx onnxruntime
-openvino) it is left out and named.
+in the same minutes with as many threads. OpenVINO is for comparison only;
+where it is not installed (pip install openvino) it is left out and named.
+
+With `--model` it is the network's two functions, as `tfexposure correct` calls
+them for a photo of that size, in the files as they are exported, for any size.
 
 Each number of threads runs in a process of its own: TensorFlow takes it once.
 """
@@ -25,19 +28,23 @@ from pathlib import Path
 
 from absl import app, flags
 
+from tfexposure.errors import UserError
+
 FLAGS = flags.FLAGS
 flags.DEFINE_string("run_dir", None, "Run to take the generator from.")
+flags.DEFINE_string(
+    "model", None, "In place of a run, a blind model that ships: natural."
+)
 flags.DEFINE_integer("filters", 16, "Width of the generator without a run.")
 flags.DEFINE_string("photos", "samples", "Folder of well-exposed photos.")
 flags.DEFINE_list("sizes", ["256", "512", "1024"], "Sides, in pixels.")
 flags.DEFINE_list("threads", ["1", "2"], "Numbers of threads.")
 flags.DEFINE_integer("repeats", 7, "Timed runs of each variant.")
-flags.DEFINE_list("only", [], "Variants to run; all if empty.")
+flags.DEFINE_list("only", [], "Variants to run beside Keras; all if empty.")
 flags.DEFINE_string("json", None, "File for all figures.")
 flags.DEFINE_integer("worker", 0, "Internal: number of threads to run with.")
 
 PRECISIONS = ("float32", "float16", "dynamic_int8", "int8")
-REFERENCE = "Keras predict"
 
 
 def main(_):
@@ -77,19 +84,21 @@ def measure(threads):
     generator = _generator()
     model = runtime.KerasModel(generator)
     flops = _flops_per_pixel(generator)
+    make = _blind_variants if FLAGS.model else _variants
     result = {"threads": threads, "sizes": {}, "missing": {}}
     with tempfile.TemporaryDirectory() as folder:
         saved = serving.export_saved_model(generator, folder, 1)
         for side in map(int, FLAGS.sizes):
             photos = scoring.read_examples(FLAGS.photos, side, 8)
             inputs = scoring.as_inputs(model, photos, [0.5])
-            variants, missing = _variants(
+            variants, missing = make(
                 generator, model, saved, side, inputs, threads
             )
             result["missing"] |= missing
             variants["matrix multiply"] = _matrix_multiply(threads)
             times = _interleaved(variants, inputs[0]["image"])
-            expected = np.asarray(generator(inputs[0]["image"]))
+            # Keras comes first.
+            expected = next(iter(variants.values()))(inputs[0]["image"])
             peak = 2 * 2048**3 / min(times.pop("matrix multiply"))
             rows = {}
             for name, values in times.items():
@@ -125,7 +134,9 @@ def _variants(generator, model, saved, side, inputs, threads):
     compiled = tf.function(model.graph.restore_tile, jit_compile=True)
     unfolded = tf.function(lambda image: generator(image, training=False))
     makers = {
-        REFERENCE: lambda: lambda image: generator.predict(image, verbose=0),
+        "Keras predict": lambda: (
+            lambda image: generator.predict(image, verbose=0)
+        ),
         "Keras tf.function, not folded": lambda: (
             lambda image: unfolded(tf.constant(image)).numpy()
         ),
@@ -146,13 +157,59 @@ def _variants(generator, model, saved, side, inputs, threads):
 
     for precision in PRECISIONS:
         makers[f"TFLite {precision}"] = lambda p=precision: lite(p)
+    return _made(makers)
+
+
+def _blind_variants(generator, model, saved, side, inputs, threads):
+    """The same of the two functions that `correct` calls."""
+    from tfexposure import runtime, serving
+    from tfexposure.runtime.lite import LiteModel
+    from tfexposure.runtime.onnx_model import OnnxModel
+    from tfexposure.serving import onnx
+
+    (thumbnail,) = inputs[0]["thumbnail"]
+
+    def network(opened):
+        def call(image):
+            slopes, embedding, _ = opened.encode_photo(thumbnail)
+            return opened.affine_coefficients(image[0], slopes, embedding)[None]
+
+        return call
+
+    def onnx_model():
+        folder = Path(saved).with_name("onnx")
+        manifest = runtime.make_manifest(model)
+        onnx.write_onnx(folder, onnx.convert_to_onnx(model), manifest)
+        return OnnxModel(folder, threads)
+
+    def lite_model(precision):
+        contents = serving.convert_to_tflite(model, precision)
+        return LiteModel(contents, threads)
+
+    openers = {
+        "Keras tf.function": lambda: model,
+        "SavedModel": lambda: runtime.open_model(saved),
+        "ONNX Runtime": onnx_model,
+        "TFLite float32": lambda: lite_model("float32"),
+        "TFLite dynamic_int8": lambda: lite_model("dynamic_int8"),
+    }
+    return _made(
+        {
+            name: lambda opener=opener: network(opener())
+            for name, opener in openers.items()
+        }
+    )
+
+
+def _made(makers):
+    """What `--only` asks for and is installed; what is missing, and why."""
     variants, missing = {}, {}
     for name, make in makers.items():
-        if FLAGS.only and name not in FLAGS.only:
+        if variants and FLAGS.only and name not in FLAGS.only:
             continue
         try:
             variants[name] = make()
-        except ImportError as error:
+        except (ImportError, UserError) as error:
             missing[name] = str(error)
     return variants, missing
 
@@ -226,6 +283,8 @@ def _generator():
     from tfexposure import runtime
     from tfexposure.paper.generator import UNetGenerator
 
+    if FLAGS.model:
+        return runtime.load_shipped(FLAGS.model).generator
     if FLAGS.run_dir:
         return runtime.load_generator(FLAGS.run_dir)
     generator = UNetGenerator(filters=FLAGS.filters)
@@ -238,6 +297,8 @@ def _flops_per_pixel(generator):
     import keras
     import numpy as np
 
+    if FLAGS.model:
+        return generator.flops_per_pixel
     total, area = 0.0, 1.0
     levels = [*generator.encoder, generator.bottleneck]
     for level in levels:

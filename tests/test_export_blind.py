@@ -5,9 +5,8 @@ import runpy
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from ai_edge_litert import interpreter as litert
-from serving_models import picture
+from serving_models import make_restorer, picture
 
 import tfexposure
 from tfexposure import runtime, serving
@@ -20,18 +19,7 @@ pytestmark = pytest.mark.tf_only
 
 @pytest.fixture(scope="module")
 def restorer():
-    """Two levels only: a halo of 24 pixels, so that small photos are tiled."""
-    tf.keras.utils.set_random_seed(0)
-    model = BlindRestorer(
-        encoder_widths=(4, 4, 4, 4, 4), embedding_size=8, unet_widths=(4, 6)
-    )
-    model.build()
-    random = np.random.default_rng(0)
-    for weight in model.weights:
-        # Those that start at zero would hide half of the network.
-        if not np.any(weight):
-            weight.assign(random.normal(0, 0.05, weight.shape))
-    return model
+    return make_restorer()
 
 
 @pytest.fixture(scope="module")

@@ -38,6 +38,7 @@ def exports(trained, repository, tmp_path_factory):  # noqa: F811
     for name, output in (
         ("export_saved_model.py", folder / "saved_model"),
         ("export_tflite.py", folder),
+        ("export_onnx.py", folder / "onnx"),
     ):
         done = program(repository, name, run_dir=run.path, output=output)
         assert done.returncode == 0, done.stderr
@@ -46,6 +47,7 @@ def exports(trained, repository, tmp_path_factory):  # noqa: F811
         "run": run.path,
         "SavedModel": folder / "saved_model" / str(STEP),
         "TFLite": folder / f"generator-{STEP}.tflite",
+        "ONNX": folder / "onnx",
     }
 
 
@@ -64,7 +66,7 @@ def test_every_format_corrects_a_photo_alike(exports, tmp_path):
         assert status == 0
         found[name] = np.asarray(Image.open(target)).astype(int)
     assert np.abs(found["run"] - pixels).max() > 5
-    for name in ("SavedModel", "TFLite"):
+    for name in ("SavedModel", "TFLite", "ONNX"):
         assert np.abs(found[name] - found["run"]).max() <= 1
 
 

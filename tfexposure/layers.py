@@ -439,7 +439,8 @@ def pad_to_multiple(images, multiple):
             continue
         if size is None:
             size = ops.shape(images)[axis]
-        padded = -(-size // multiple) * multiple
+        # Rounded up without a negative number: ONNX divides towards 0.
+        padded = (size + multiple - 1) // multiple * multiple
         period = ops.maximum(2 * (size - 1), 1)
         index = ops.arange(padded, dtype="int32") % period
         index = ops.where(index < size, index, period - index)

@@ -50,8 +50,8 @@ _SPLIT = flags.DEFINE_enum(
 _MODELS = flags.DEFINE_multi_string(
     "model",
     [],
-    "Network alone, in full: SavedModel folder, .tflite file, run folder or "
-    "the name of a model that ships.",
+    "Network alone, in full: SavedModel folder, .tflite file, folder of ONNX "
+    "files, run folder or the name of a model that ships.",
 )
 _CORRECT = flags.DEFINE_multi_string(
     "correct",

@@ -42,9 +42,9 @@ def correct(
         output: for a path, the file to write; `None` writes
             `<name>_corrected` beside it. An existing file is replaced, the
             photo itself never.
-        model: SavedModel folder, `.tflite` file, run folder or an opened
-            `Model`, which saves loading it for each photo; `None` for the
-            natural model that ships with tfexposure.
+        model: SavedModel folder, `.tflite` file, folder of ONNX files, run
+            folder or an opened `Model`, which saves loading it for each
+            photo; `None` for the natural model that ships with tfexposure.
         strength: 0 (the input's own pixels) to 1.
         ev: stops of light added to the answer.
         highlights_only: change clipped regions and a soft border alone.

@@ -85,7 +85,7 @@ def add_manifest(folder, text):
 
 
 def read_manifest(path):
-    """Reads the manifest of a `.tflite` file or of a SavedModel's folder.
+    """Reads the manifest of a `.tflite` file or of an export's folder.
 
     Returns:
         dict, or None if it carries none.
@@ -107,8 +107,11 @@ def read_manifest(path):
 
 def _manifest_of(path):
     if path.is_dir():
-        file = path / "assets.extra" / FILE_NAME
-        return file.read_text(encoding="utf-8") if file.exists() else None
+        # In a SavedModel, and in a folder of ONNX files.
+        for file in (path / "assets.extra" / FILE_NAME, path / FILE_NAME):
+            if file.exists():
+                return file.read_text(encoding="utf-8")
+        return None
     if not zipfile.is_zipfile(path):
         return None
     with zipfile.ZipFile(path) as members:

@@ -1,6 +1,10 @@
 """A model that restores photos, whatever file it comes in."""
 
-from tfexposure.runtime.coefficient_grid import GridSpec
+from tfexposure.runtime.coefficient_grid import (
+    CoefficientGrid,
+    Curve,
+    GridSpec,
+)
 from tfexposure.runtime.thumbnails import make_thumbnail
 
 # For models that carry no manifest: above the 102 pixels measured for the
@@ -62,6 +66,24 @@ class Model:
                 one.
         """
         raise NotImplementedError
+
+    def restore_by_grid(self, image, thumbnail):
+        """Does what `restore` does by the coefficients of the window.
+
+        For models that answer `encode_photo` and `affine_coefficients` alone.
+        """
+        answer, exposure = self.answer_by_grid(image, thumbnail)
+        return image + exposure[0] * (answer - image)
+
+    def answer_by_grid(self, image, thumbnail):
+        """Answers a window by its coefficients, mixed in by no share.
+
+        Returns:
+            float32 (h, w, 3) in [0, 1], and the exposure of `encode_photo`.
+        """
+        slopes, embedding, exposure = self.encode_photo(thumbnail)
+        found = self.affine_coefficients(image, slopes, embedding)
+        return _applied(self.grid_spec, slopes, found, image), exposure
 
     def restore_photo(self, image):
         """Restores a whole photo in one window, float32 (H, W, 3)."""
@@ -128,3 +150,8 @@ class Model:
             float32 (h', w', 13); see `coefficient_grid.CoefficientGrid`.
         """
         raise NotImplementedError
+
+
+def _applied(spec, slopes, coefficients, image):
+    grid = CoefficientGrid(Curve(spec.knots, slopes), spec, coefficients, 1)
+    return grid.apply(0, image)

@@ -8,12 +8,13 @@ from tfexposure.quiet import import_tensorflow
 from tfexposure.runtime import server
 from tfexposure.runtime.lite import LiteModel
 from tfexposure.runtime.model import Model
+from tfexposure.runtime.onnx_model import OnnxModel, is_onnx_folder
 from tfexposure.runtime.saved_model import SavedModel
 
 MODEL_KINDS = (
-    "a SavedModel folder, a .tflite file, the folder of a training run, the "
-    "name of a model that comes with tfexposure or a server, as "
-    "grpc://HOST:PORT/NAME or http://HOST:PORT/NAME"
+    "a SavedModel folder, a .tflite file, a folder of ONNX files, the folder "
+    "of a training run, the name of a model that comes with tfexposure or a "
+    "server, as grpc://HOST:PORT/NAME or http://HOST:PORT/NAME"
 )
 
 
@@ -21,10 +22,10 @@ def open_model(model=None):
     """Opens a model for restoring photos.
 
     Args:
-        model: SavedModel folder, `.tflite` file, run folder, one of
-            `pretrained.names()`, or a server's address, such as
-            `"grpc://localhost:8500/tfexposure"`; a `Model` is returned as it
-            is; `None` means the file that tfexposure ships.
+        model: SavedModel folder, `.tflite` file, folder of ONNX files, run
+            folder, one of `pretrained.names()`, or a server's address, such
+            as `"grpc://localhost:8500/tfexposure"`; a `Model` is returned as
+            it is; `None` means the file that tfexposure ships.
 
     Returns:
         a `Model`.
@@ -44,6 +45,8 @@ def open_model(model=None):
     folder = _saved_model_folder(path)
     if folder is not None:
         return SavedModel(folder)
+    if is_onnx_folder(path):
+        return OnnxModel(path)
     is_run = (path / "config.json").is_file()
     if is_run or (not path.exists() and str(model) in pretrained.names()):
         return _open_keras(model, is_run)

@@ -4,7 +4,6 @@ import os
 
 from tfexposure.errors import UserError
 from tfexposure.quiet import import_tensorflow
-from tfexposure.runtime.coefficient_grid import CoefficientGrid, Curve
 from tfexposure.runtime.manifest import (
     grid_spec_of,
     read_manifest,
@@ -69,7 +68,7 @@ class SavedModel(Model):
 
     def restore(self, image, thumbnail=None):
         if self.grid_spec:
-            return self._restore_by_grid(image, thumbnail, self.grid_spec)
+            return self.restore_by_grid(image, thumbnail)
         inputs = {"image": self._constant(image[None])}
         if self._takes_thumbnail:
             inputs["thumbnail"] = self._constant(thumbnail[None])
@@ -82,13 +81,6 @@ class SavedModel(Model):
     def affine_coefficients(self, image, slopes, embedding):
         inputs = {"image": image, "slopes": slopes, "code": embedding}
         return self._run(FIELD, **inputs)["field"]
-
-    def _restore_by_grid(self, image, thumbnail, spec):
-        slopes, embedding, exposure = self.encode_photo(thumbnail)
-        found = self.affine_coefficients(image, slopes, embedding)
-        curve = Curve(spec.knots, slopes)
-        answer = CoefficientGrid(curve, spec, found, 1).apply(0, image)
-        return image + exposure[0] * (answer - image)
 
     def _run(self, signature, **inputs):
         inputs = {k: self._constant(v[None]) for k, v in inputs.items()}

@@ -16,6 +16,7 @@ from tfexposure.runtime.signatures import (
     OF_BYTES_OPTIONS,
 )
 from tfexposure.serving import image_codec
+from tfexposure.serving.network_functions import network_functions
 
 # As of a JPEG; it bounds what the look at a photo takes of memory.
 MAX_SIDE = 65_535
@@ -144,24 +145,10 @@ def _traced_once(model):
     Returns:
         `Graph` that calls them, and the functions as signatures.
     """
-    graph = model.graph
-
-    def encode(thumbnail):
-        return dict(zip(LOOKED, graph.encode_photo(thumbnail), strict=True))
-
-    def answer(image, slopes, code):
-        return {"field": graph.affine_coefficients(image, slopes, code)}
-
-    shape = (None, *model.thumbnail_shape)
-    look = _function(encode, tf.TensorSpec(shape, tf.float32, "thumbnail"))
-    found = look.get_concrete_function().structured_outputs
-    known = [
-        tf.TensorSpec(found[name].shape, tf.float32, name)
-        for name in ("slopes", "code")
-    ]
-    field = _function(answer, _images(tf.float32), *known)
+    functions = network_functions(model)
+    look, field = functions[LOOK], functions[FIELD]
     once = dataclasses.replace(
-        graph,
+        model.graph,
         encode_photo=lambda small: [look(small)[name] for name in LOOKED],
         affine_coefficients=lambda *inputs: field(*inputs)["field"],
     )

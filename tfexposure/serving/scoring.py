@@ -1,5 +1,6 @@
 """How good an exported file is, measured on real photos."""
 
+import functools
 import time
 from pathlib import Path
 
@@ -75,6 +76,19 @@ def score(contents: bytes, model, inputs, repeats: int = 5) -> dict:
 
     Args:
         contents: bytes of the file.
+
+    See `score_model` for the rest.
+    """
+    opener = functools.partial(LiteModel, contents)
+    return score_model(opener, len(contents), model, inputs, repeats)
+
+
+def score_model(opener, size: int, model, inputs, repeats: int = 5) -> dict:
+    """Compares an export with the model it was made from.
+
+    Args:
+        opener: function of a number of threads to the export as a `Model`.
+        size: its bytes.
         model: `KerasModel`, whose answers equal the generator's.
         inputs: list of dicts, see `as_inputs`.
         repeats: int, timed runs per number of threads.
@@ -85,11 +99,11 @@ def score(contents: bytes, model, inputs, repeats: int = 5) -> dict:
         `milliseconds_1` and `milliseconds_2`, median per picture on 1 and 2
         threads.
     """
-    lite = LiteModel(contents, threads=1)
+    exported = opener(threads=1)
     errors, differences = [], []
     for entry in inputs:
         expected = _restore(model, entry)
-        answer = _restore(lite, entry)
+        answer = _restore(exported, entry)
         errors.append(float(np.mean(np.square(answer - expected))))
         differences.append(
             float(np.mean(ciede2000(lab(answer), lab(expected))))
@@ -99,11 +113,11 @@ def score(contents: bytes, model, inputs, repeats: int = 5) -> dict:
         "psnr_db": _psnr(np.mean(errors)),
         "worst_psnr_db": _psnr(np.max(errors)),
         "delta_e": round(float(np.mean(differences)), 4),
-        "megabytes": round(len(contents) / 1e6, 3),
+        "megabytes": round(size / 1e6, 3),
     }
     for threads in (1, 2):
         result[f"milliseconds_{threads}"] = _latency(
-            LiteModel(contents, threads), inputs[0], repeats
+            opener(threads=threads), inputs[0], repeats
         )
     return result
 

@@ -10,8 +10,9 @@ import tensorflow as tf
 from tfexposure.errors import UserError
 from tfexposure.runtime.keras_model import KerasModel
 from tfexposure.runtime.manifest import append_manifest
-from tfexposure.runtime.signatures import FIELD, LOOK, LOOKED
+from tfexposure.runtime.signatures import DEFAULT, FIELD, LOOK
 from tfexposure.serving import lite_checks
+from tfexposure.serving.network_functions import network_functions
 from tfexposure.storage import write_atomically
 
 # Precision -> least PSNR against Keras, in dB, that a file is good for. 40 dB
@@ -36,14 +37,9 @@ def convert_to_tflite(
 ) -> bytes:
     """Converts a model to a TFLite file's contents.
 
-    The signature `serving_default` takes `image` (N, H, W, 3) in [0, 1], and
-    `thumbnail` if the network looks at the whole photo, and answers
-    `restored`. If the network has affine coefficients, a file of floating point
-    and any size has two signatures beside it, on the same weights:
-    `serving_look` takes the thumbnail and answers `slopes`, `code`, the
-    embedding, and `exposure`, see `Model.encode_photo`; `serving_field` takes
-    the former two and the photo at reduced size. Only built-in operations are
-    used.
+    Its signatures are those of `network_functions`, on the same weights, in a
+    file of floating point and any size; in others there is `serving_default`
+    alone. Only built-in operations are used.
 
     Args:
         model: `KerasModel`; for `int16x8` one of `shuffle=False`.
@@ -132,7 +128,7 @@ def _converter(module, has_grid, folder):
         )
     # Several signatures share their weights only by way of a SavedModel.
     # In the order of names: who knows no signatures takes the first.
-    names = ("serving_default", FIELD, LOOK)
+    names = (DEFAULT, FIELD, LOOK)
     signatures = {name: getattr(module, name) for name in names}
     tf.saved_model.save(module, folder, signatures=signatures)
     return tf.lite.TFLiteConverter.from_saved_model(
@@ -154,39 +150,11 @@ class _Module(tf.Module):
 
     def __init__(self, model, size):
         super().__init__()
-        graph = model.graph
-        self.parameters = graph.variables
+        self.parameters = model.graph.variables
         if size is not None and (size < 1 or size % model.stride):
             raise ValueError(
                 f"`size` should be a multiple of {model.stride}. "
                 f"Received: {size}"
             )
-
-        def restore(image, thumbnail=None):
-            return {"restored": graph.restore_tile(image, thumbnail)}
-
-        def look(thumbnail):
-            found = graph.encode_photo(thumbnail)
-            return dict(zip(LOOKED, found, strict=True))
-
-        def field(image, slopes, code):
-            return {"field": graph.affine_coefficients(image, slopes, code)}
-
-        count = None if size is None else 1
-        specs = [tf.TensorSpec((count, size, size, 3), tf.float32, "image")]
-        if model.thumbnail:
-            specs.append(
-                tf.TensorSpec(
-                    (count, *model.thumbnail_shape), tf.float32, "thumbnail"
-                )
-            )
-
-        self.serving_default = tf.function(restore, specs)
-        if model.grid_spec:
-            self.serving_look = tf.function(look, specs[1:])
-            known = self.serving_look.get_concrete_function().structured_outputs
-            known = [
-                tf.TensorSpec(known[name].shape, tf.float32, name)
-                for name in ("slopes", "code")
-            ]
-            self.serving_field = tf.function(field, [specs[0], *known])
+        for name, function in network_functions(model, size).items():
+            setattr(self, name, function)
