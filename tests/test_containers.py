@@ -72,7 +72,7 @@ def photos(sample):
     page[20:180:12, 15:130] = 20
     upright = {
         "landscape": coffee,
-        "mixed in part": sample("chelsea", 0.6),
+        "mixed in part": sample("chelsea", 0.5),
         "portrait, turned": np.rot90(sample("chelsea", 0.4)),
         "grey": sample("coffee", 0.4)[..., 1],
         "good": sample("coffee", 1.0),
@@ -262,7 +262,7 @@ def test_a_server_s_clients_are_answered_alike(
     address = f"{scheme}://127.0.0.1:{server[protocol]}/{MODEL}"
     model = open_model(address)
     image = sample("coffee", 1.0)[:200, :300]
-    bright = sample("chelsea", 0.6)
+    bright = sample("chelsea", 0.5)
     for pixels, options in (
         (bright, {}),  # Mixed in in part.
         (image, {}),  # Left alone.
