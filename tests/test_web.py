@@ -224,7 +224,7 @@ CASES = {
     "landscape": lambda root: sample(root, "china"),
     "portrait": lambda root: np.rot90(sample(root, "chelsea", 0.4)),
     "grey": lambda root: sample(root, "coffee", 0.4)[..., 1],
-    "mixed in part": lambda root: sample(root, "chelsea", 0.6),
+    "mixed in part": lambda root: sample(root, "chelsea", 0.5),
     "framed": lambda root: np.pad(
         sample(root, "coffee", 0.6)[:301, :],
         ((20, 25), (30, 15), (0, 0)),

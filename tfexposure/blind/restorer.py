@@ -71,7 +71,7 @@ class BlindRestorer(keras.Model):
     def __init__(
         self,
         encoder_widths=(24, 32, 48, 64, 96),
-        embedding_size=64,
+        embedding_size=96,
         unet_widths=(24, 48, 64, 96, 96),
         dropout=0.3,
         clip=MASK_RAMP,

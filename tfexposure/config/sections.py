@@ -193,7 +193,7 @@ class RestorerConfig:
         (24, 32, 48, 64, 96), "Widths of the whole-photo branch.", least=1
     )
     embedding_size: int = _field(
-        64, "Numbers that branch tells the local one.", least=1
+        96, "Numbers that branch tells the local one.", least=1
     )
     unet_widths: tuple = _field(
         (24, 48, 64, 96, 96), "Widths of the local network.", least=1
