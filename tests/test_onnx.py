@@ -1,5 +1,6 @@
 """ONNX files: the network's own answers, in ONNX Runtime."""
 
+import os
 import subprocess
 import sys
 
@@ -19,6 +20,9 @@ from tfexposure.runtime.onnx_model import OnnxModel
 from tfexposure.runtime.runs import LoadedRun
 from tfexposure.runtime.signatures import LOOKED
 from tfexposure.serving import onnx, report
+
+# As it was before any export.
+LOG_LEVEL = os.environ["TF_CPP_MIN_LOG_LEVEL"]
 
 pytestmark = pytest.mark.tf_only
 SIZES = [(1, 1), (1, 7), (16, 16), (33, 50), (64, 20)]
@@ -86,6 +90,12 @@ def test_a_unet_s_folder_is_a_model(unet, unet_folder):
     for tile in (0, 64):
         found = tfexposure.correct(pixels, model=model, force=True, tile=tile)
         assert np.abs(found - expected).max() <= 1
+
+
+def test_the_environment_stays(unet_folder):
+    """tf2onnx would silence TensorFlow in all processes begun later."""
+    assert "tf2onnx" in sys.modules
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == LOG_LEVEL
 
 
 def test_a_blind_model_encodes_as_keras(restorer, blind_folder):

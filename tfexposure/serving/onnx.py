@@ -1,5 +1,7 @@
 """ONNX files for editors, galleries and ONNX Runtime."""
 
+import contextlib
+import os
 import tempfile
 from pathlib import Path
 
@@ -147,9 +149,10 @@ def _converted(function):
     """The contents of a file that does what a `tf.function` does."""
     tf2onnx = import_extra("tf2onnx", "onnx")
     try:
-        converted, _ = tf2onnx.convert.from_function(
-            function, function.input_signature, opset=OPSET
-        )
+        with _same_environment("TF_CPP_MIN_LOG_LEVEL"):
+            converted, _ = tf2onnx.convert.from_function(
+                function, function.input_signature, opset=OPSET
+            )
         average_in_steps(converted)
     except Exception as error:  # Of many kinds, all from the converter.
         raise UserError(
@@ -183,3 +186,15 @@ def _check_quality(psnr_db, inputs):
             f"the ONNX files' answers to {inputs} reach {psnr_db:.1f} dB "
             f"against Keras, below the {QUALITY_FLOOR:.0f} dB of float32"
         )
+
+
+@contextlib.contextmanager
+def _same_environment(name):
+    """Takes back what is done to a variable: later processes inherit it."""
+    before = os.environ.get(name)
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
+        if before is not None:
+            os.environ[name] = before
