@@ -1,6 +1,7 @@
 """Pixels: tiles, strength, highlights, mask, colour spaces, inspection."""
 
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from skimage import data
 import tfexposure
 from tfexposure.errors import UserError
 from tfexposure.imaging.area_resize import area_resize_strips
-from tfexposure.photo import inspection
+from tfexposure.photo import correcting, inspection
 from tfexposure.photo.correcting import FEATHER, Settings, correct_photo
 from tfexposure.photo.io import colour, decode
 from tfexposure.photo.io.photo import Photo
@@ -264,6 +265,16 @@ def test_verdicts():
     expected = (overexposed(2) >= 250).mean((0, 1))
     assert found[2].clipped_channels == pytest.approx(expected)
     assert found[2].histogram.sum(1) == pytest.approx([400 * 600] * 3)
+
+
+@pytest.mark.tf_only
+def test_networks_are_judged_for_without_litert(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    correcting._judge.cache_clear()
+    assert corrected(overexposed(2), Gain(0.5), force=False).changed
+    assert not corrected(overexposed(0), Gain(0.5), force=False).changed
+    correcting._judge.cache_clear()
 
 
 def test_well_exposed_photos_are_left_alone_unless_forced():

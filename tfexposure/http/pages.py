@@ -18,6 +18,7 @@ _VERDICT = {
         "clipped_after": {"type": "number"},
         "tau": {"type": "number"},
         "stops": {"type": "number"},
+        "stops_spread": {"type": "number"},
         "seconds": {"type": "number"},
         "notes": {"type": "array", "items": {"type": "string"}},
     },

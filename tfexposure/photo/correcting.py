@@ -5,6 +5,7 @@ import functools
 
 import numpy as np
 
+from tfexposure import pretrained
 from tfexposure.errors import UsageError, UserError
 from tfexposure.imaging.luminance import luma
 from tfexposure.photo import inspection
@@ -226,7 +227,11 @@ def _judged(work, model, found):
 
 @functools.cache
 def _judge():
-    return open_model()
+    try:
+        return open_model()
+    except UserError:
+        # Without LiteRT; what asks for a judge runs in TensorFlow, mostly.
+        return open_model(pretrained.DEFAULT)
 
 
 def _answer_by_grid(work, model, thumbnail, before):

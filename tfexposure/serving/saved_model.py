@@ -41,7 +41,7 @@ def export_saved_model(
       sizes -> `restored_bytes`, each encoded as it came.
     - `describe`: nothing -> `manifest`, JSON.
 
-    A `BlindRestorer` answers all that `tfexposure correct` does, the gate
+    A `BlindRestorer` answers all that `tfexposure correct` does, judgement
     included: see `graph_correct.correct_whole` for what it tells beside the
     answer, and `correcting_signatures` for its further signatures. Other
     networks restore every photo.
